@@ -1,0 +1,85 @@
+//! Ids: unique, unguessable enough to be quoted in public, and never a secret.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Makes ids such as `req_4fT…`: a prefix and 22 base62 characters.
+///
+/// Uniqueness rests on 64 random bits for each process and a counter, so making an id costs no system
+/// call. Secrets are made elsewhere, from the operating system's randomness alone.
+#[derive(Debug)]
+pub struct IdSource {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl IdSource {
+    /// A source seeded from the operating system.
+    pub fn from_entropy() -> Self {
+        let mut seed = [0; 16];
+        // Without entropy ids are still unique inside the process, and nothing here is secret.
+        let _seeded = getrandom::fill(&mut seed).is_ok();
+        let (a, b) = seed.split_at(8);
+        Self {
+            process: u64::from_le_bytes(a.try_into().unwrap_or_default()),
+            next: AtomicU64::new(u64::from_le_bytes(b.try_into().unwrap_or_default())),
+        }
+    }
+
+    /// A number spread evenly over its range, for jitter and for taking turns; not for secrets.
+    pub fn number(&self) -> u64 {
+        mix(self.process ^ self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The next id with this prefix, which includes its separator (`req_`, `chatcmpl-`).
+    pub fn next(&self, prefix: &str) -> String {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let high = mix(self.process ^ n.rotate_left(32));
+        let wide = (u128::from(high) << 64) | u128::from(mix(n));
+        let mut out = String::with_capacity(prefix.len() + 22);
+        out.push_str(prefix);
+        base62(wide, 22, &mut out);
+        out
+    }
+}
+
+/// Appends `value` in base62 (`0-9A-Za-z`), zero padded to `width` digits, the highest digits dropped.
+pub fn base62(mut value: u128, width: usize, out: &mut String) {
+    let mut digits = [b'0'; 22];
+    let width = width.min(digits.len());
+    for digit in digits.iter_mut().take(width).rev() {
+        *digit = ALPHABET[(value % 62) as usize];
+        value /= 62;
+    }
+    out.extend(digits[..width].iter().map(|&d| char::from(d)));
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_unique_and_of_one_width() {
+        let source = IdSource::from_entropy();
+        let ids: HashSet<String> = (0..10_000).map(|_| source.next("req_")).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 26));
+    }
+
+    #[test]
+    fn base62_pads_with_zeros() {
+        let mut out = String::new();
+        base62(61, 3, &mut out);
+        base62(62, 3, &mut out);
+        assert_eq!(out, "00z010");
+    }
+}
