@@ -1,0 +1,19 @@
+//! Connections to providers: where they are, how they are reached and kept, and what it means when that fails.
+//!
+//! HTTP/1.1 over TCP or TLS, one [`Client`] for each serving thread, so that a connection is used by the
+//! thread that opened it and nothing is locked across threads. Redirects are never followed, proxies of the
+//! environment are not read, nothing is decompressed. This crate knows no dialect, retries nothing that may
+//! have been sent, and makes no decision about what a failure means for the call.
+
+mod body;
+mod client;
+mod connect;
+mod endpoint;
+mod fault;
+mod pool;
+mod tls;
+
+pub use body::{ReplyBody, RequestBody};
+pub use client::{Client, Timeouts};
+pub use endpoint::{AddressGuard, Endpoint};
+pub use fault::{Fault, Progress};
