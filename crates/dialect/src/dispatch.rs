@@ -1,0 +1,240 @@
+//! The one place that knows which dialects exist: each function is one `match` into a dialect's folder.
+
+use bytes::{Bytes, BytesMut};
+use tollgate_base::{Error, Result, Usage};
+
+use crate::{
+    Dialect, Family, Loss, NameMap, RawObject, Target, anthropic, frame::Frame, ir, law,
+    openai_chat, openai_completions, openai_embeddings,
+};
+
+/// What the pipeline must know of a request before it is planned, read and checked without building the IR.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Head {
+    pub model: String,
+    pub stream: bool,
+    /// The caller asked for usage in the stream (always true where the dialect sends it unasked).
+    pub include_usage: bool,
+    pub max_output_tokens: Option<u64>,
+    /// Answers wanted (`n`).
+    pub candidates: u32,
+}
+
+/// A request ready to be sent, and what could not be carried.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    pub body: Bytes,
+    pub losses: Vec<Loss>,
+    /// How to read the provider's tool names back: goes into [`EncodeOptions::names`].
+    pub names: NameMap,
+}
+
+/// An error as the caller's dialect shows it.
+#[derive(Clone, Debug)]
+pub struct WireError {
+    pub status: u16,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Reads one dialect's stream. No IO: bytes are framed elsewhere.
+pub trait Decoder: Send {
+    /// Appends what this frame says. A frame that cannot be read becomes an `Event::Error`.
+    fn push(&mut self, frame: &Frame, out: &mut Vec<ir::Event>);
+    /// The stream has ended. Appends an `Event::Error` unless the dialect's own end was seen.
+    fn finish(&mut self, out: &mut Vec<ir::Event>);
+    /// Whether the dialect's own end of a complete stream was seen.
+    fn is_complete(&self) -> bool;
+    /// Whether the frame pushed last carries nothing but the usage that only the gateway asked for, so that
+    /// it is not forwarded to a caller who did not ask.
+    fn is_usage_only(&self) -> bool;
+}
+
+/// Writes one dialect's stream.
+pub trait Encoder: Send {
+    /// Appends what this event is on the wire. An `Event::Error` writes nothing, because only who sends the
+    /// stream knows the request's id: [`render_stream_error`] ends it.
+    fn push(&mut self, event: &ir::Event, out: &mut BytesMut);
+    /// The end after a complete reply (`data: [DONE]`); nothing after an error.
+    fn finish(&mut self, out: &mut BytesMut);
+}
+
+/// What an encoder is told beside the events.
+#[derive(Clone, Debug, Default)]
+pub struct EncodeOptions {
+    /// Seconds since 1970, for dialects that carry the time.
+    pub created: u64,
+    pub include_usage: bool,
+    /// The id to use when the provider gave none, or one of another dialect's form: without prefix.
+    pub id_suffix: String,
+    /// Tools that were renamed for the provider.
+    pub names: NameMap,
+}
+
+impl Dialect {
+    /// The name of the dialect in configuration, logs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::OpenAiChat => "openai-chat",
+            Dialect::OpenAiCompletions => "openai-completions",
+            Dialect::OpenAiEmbeddings => "openai-embeddings",
+            Dialect::AnthropicMessages => "anthropic-messages",
+        }
+    }
+
+    pub fn family(self) -> Family {
+        match self {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
+                Family::OpenAi
+            }
+            Dialect::AnthropicMessages => Family::Anthropic,
+        }
+    }
+
+    /// What may be sent while nothing happens, so that nobody on the way gives the connection up.
+    pub fn heartbeat(self) -> &'static [u8] {
+        match self.family() {
+            Family::OpenAi => b": ping\n\n",
+            Family::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        }
+    }
+}
+
+/// What the pipeline reads of a whole reply that is forwarded verbatim.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    pub usage: Usage,
+    pub finish: Option<ir::FinishReason>,
+}
+
+/// Reads usage and end of a whole same-dialect reply, without building the IR. A reply that is an error
+/// inside a 200, or no reply of this dialect at all, is an error.
+pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reading> {
+    match dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletions => openai_chat::read_reply(body),
+        Dialect::OpenAiEmbeddings => openai_embeddings::read_reply(body),
+        Dialect::AnthropicMessages => anthropic::read_reply(body),
+    }
+}
+
+/// The event that ends a stream that failed after its first byte was sent.
+pub fn render_stream_error(dialect: Dialect, error: &Error, request_id: &str) -> Bytes {
+    match dialect.family() {
+        Family::OpenAi => openai_chat::render_stream_error(error),
+        Family::Anthropic => anthropic::render_stream_error(error, request_id),
+    }
+}
+
+/// Reads and checks the head of a request: every scalar that reliability 4.3 names, the shape of the lists,
+/// and the names that must never be taken for an override.
+pub fn read_head(dialect: Dialect, raw: &RawObject) -> Result<Head> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::read_head(raw),
+        Dialect::OpenAiCompletions => openai_completions::read_head(raw),
+        Dialect::OpenAiEmbeddings => openai_embeddings::read_head(raw),
+        Dialect::AnthropicMessages => anthropic::read_head(raw),
+    }
+}
+
+/// The same-dialect path: replaces the model, makes the provider report usage in streams, renames what the
+/// target's quirks and traits demand, and leaves every other byte alone.
+pub fn patch_request(dialect: Dialect, raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
+    Ok(match dialect {
+        Dialect::OpenAiChat => openai_chat::patch_request(raw, target),
+        Dialect::OpenAiCompletions => openai_chat::patch_completion(raw, target),
+        Dialect::OpenAiEmbeddings => openai_chat::patch_model(raw, target),
+        Dialect::AnthropicMessages => anthropic::patch_request(raw, target),
+    })
+}
+
+pub fn parse_request(dialect: Dialect, raw: &RawObject) -> Result<ir::Request> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::parse_request(raw),
+        Dialect::OpenAiCompletions => openai_completions::parse_request(raw),
+        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::AnthropicMessages => anthropic::parse_request(raw),
+    }
+}
+
+pub fn render_request(
+    dialect: Dialect,
+    request: &ir::Request,
+    target: Target<'_>,
+) -> Result<Rendered> {
+    match dialect {
+        Dialect::OpenAiChat => openai_chat::render_request(request, target),
+        Dialect::OpenAiCompletions => openai_completions::render_request(request, target),
+        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::AnthropicMessages => anthropic::render_request(request, target),
+    }
+}
+
+pub fn parse_response(dialect: Dialect, body: &[u8]) -> Result<ir::Response> {
+    match dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletions => openai_chat::parse_response(body),
+        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::AnthropicMessages => anthropic::parse_response(body),
+    }
+}
+
+pub fn render_response(
+    dialect: Dialect,
+    response: &ir::Response,
+    options: &EncodeOptions,
+) -> Bytes {
+    let body = match dialect {
+        // No conversation is ever asked for with an embeddings request: `parse_request` refuses it.
+        Dialect::OpenAiChat | Dialect::OpenAiEmbeddings => {
+            openai_chat::render_response(response, options)
+        }
+        Dialect::OpenAiCompletions => openai_completions::render_response(response, options),
+        Dialect::AnthropicMessages => anthropic::render_response(response, options),
+    };
+    body.into()
+}
+
+pub fn decoder(dialect: Dialect) -> Box<dyn Decoder> {
+    match dialect {
+        // Embeddings have no stream; nothing that comes as one is a complete reply.
+        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
+            law::watched(openai_chat::ChatDecoder::default())
+        }
+        Dialect::AnthropicMessages => law::watched(anthropic::MessagesDecoder::default()),
+    }
+}
+
+pub fn encoder(dialect: Dialect, options: EncodeOptions) -> Box<dyn Encoder> {
+    match dialect {
+        // As in `render_response`.
+        Dialect::OpenAiChat | Dialect::OpenAiEmbeddings => {
+            Box::new(openai_chat::ChatEncoder::new(options))
+        }
+        Dialect::OpenAiCompletions => Box::new(openai_completions::CompletionEncoder::new(options)),
+        Dialect::AnthropicMessages => Box::new(anthropic::MessagesEncoder::new(options)),
+    }
+}
+
+/// What a provider's error reply means. `body` is whatever came (JSON, HTML, nothing). Statuses 401 and 403
+/// become `upstream_auth` (502): the caller's key is not at fault. The message is cut to 2 KiB and cleaned of
+/// anything that looks like a credential or a host.
+pub fn parse_error(dialect: Dialect, status: u16, retry_after: Option<&str>, body: &[u8]) -> Error {
+    match dialect.family() {
+        Family::OpenAi => openai_chat::parse_error(status, retry_after, body),
+        Family::Anthropic => anthropic::parse_error(status, retry_after, body),
+    }
+}
+
+pub fn render_error(dialect: Dialect, error: &Error, request_id: &str) -> WireError {
+    match dialect.family() {
+        Family::OpenAi => openai_chat::render_error(error),
+        Family::Anthropic => anthropic::render_error(error, request_id),
+    }
+}
+
+/// Embeddings are passed through or not served: nothing of them can be said in another dialect.
+fn no_conversation() -> Error {
+    Error::unsupported(
+        "model",
+        "The model cannot be reached with an embeddings request. Use an embedding model.",
+    )
+}

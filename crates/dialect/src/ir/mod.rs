@@ -1,0 +1,17 @@
+//! The conversation between dialects: plain structs, no serde. What a dialect can say and the IR cannot is
+//! kept as raw JSON and named as a loss when it cannot be rendered; nothing is dropped in silence.
+
+mod event;
+mod paths;
+mod request;
+mod response;
+pub(crate) mod turns;
+
+pub use event::{BlockStart, Delta, Event};
+pub(crate) use paths::{changed, dropped};
+pub(crate) use request::raw_json;
+pub use request::{
+    CacheMark, Document, DocumentSource, Image, ImageSource, Json, Message, OutputFormat, Part,
+    Reasoning, Request, Role, Sampling, Tool, ToolCall, ToolChoice, ToolResult,
+};
+pub use response::{Block, FinishReason, Response};

@@ -1,0 +1,115 @@
+//! A whole reply.
+
+use tollgate_base::{Error, Result, Usage};
+
+use super::{BlockStart, Delta, Event, ToolCall};
+
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The provider's id of the reply.
+    pub id: String,
+    /// The model that answered, in the provider's words.
+    pub model: String,
+    pub blocks: Vec<Block>,
+    pub finish: FinishReason,
+    pub usage: Usage,
+    pub service_tier: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    Text(String),
+    Reasoning {
+        text: String,
+        signature: Option<String>,
+    },
+    RedactedReasoning {
+        data: String,
+    },
+    ToolCall(ToolCall),
+    Refusal(String),
+}
+
+/// Why a reply ended (digest section 10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FinishReason {
+    #[default]
+    EndOfTurn,
+    /// A stop sequence was hit; which one, where the provider says it.
+    StopSequence(Option<String>),
+    MaxTokens,
+    ContextFull,
+    ToolCalls,
+    /// The model or a filter refused.
+    Refusal,
+    /// A server-side tool loop paused: send the conversation again as it is.
+    Paused,
+}
+
+impl Response {
+    /// The reply that a lawful sequence of events tells. A sequence that failed, or never finished, is an
+    /// error.
+    pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<Self> {
+        let mut response = Self::default();
+        let mut has_finished = false;
+        for event in events {
+            match event {
+                Event::Start { id, model } => (response.id, response.model) = (id, model),
+                Event::BlockStart { block, .. } => response.blocks.push(Block::from_start(block)),
+                Event::Delta { index, delta } => {
+                    let block = response.blocks.get_mut(index);
+                    block
+                        .ok_or_else(|| {
+                            Error::internal("A piece of the reply belongs to no block.")
+                        })?
+                        .extend(delta);
+                }
+                Event::Usage(usage) => response.usage = usage,
+                Event::Finish(finish) => {
+                    response.finish = finish;
+                    has_finished = true;
+                }
+                Event::Error(error) => return Err(error),
+                Event::BlockEnd { .. } | Event::Ping => {}
+            }
+        }
+        if has_finished {
+            Ok(response)
+        } else {
+            Err(Error::upstream_invalid("The reply was cut before its end."))
+        }
+    }
+}
+
+impl Block {
+    fn from_start(start: BlockStart) -> Self {
+        match start {
+            BlockStart::Text => Block::Text(String::new()),
+            BlockStart::Reasoning => Block::Reasoning {
+                text: String::new(),
+                signature: None,
+            },
+            BlockStart::RedactedReasoning { data } => Block::RedactedReasoning { data },
+            BlockStart::ToolCall { id, name } => Block::ToolCall(ToolCall {
+                id,
+                name,
+                arguments: String::new(),
+            }),
+            BlockStart::Refusal => Block::Refusal(String::new()),
+        }
+    }
+
+    /// Adds a piece; one of another kind than the block breaks the law, and is left out.
+    fn extend(&mut self, delta: Delta) {
+        match (self, delta) {
+            (Block::Text(text), Delta::Text(more))
+            | (Block::Reasoning { text, .. }, Delta::Reasoning(more))
+            | (Block::Refusal(text), Delta::Refusal(more)) => text.push_str(&more),
+            (Block::Reasoning { signature, .. }, Delta::Signature(more)) => {
+                signature.get_or_insert_default().push_str(&more);
+            }
+            (Block::ToolCall(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
+            _ => {}
+        }
+    }
+}

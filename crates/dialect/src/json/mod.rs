@@ -1,0 +1,13 @@
+//! JSON as text: one pass that checks it ([`scan`]), a reader that walks checked text without building
+//! anything ([`walk`]), a writer ([`write`]), and the borrowed, lenient types that the dialects' wire
+//! structs share ([`loose`]).
+
+pub(crate) mod loose;
+mod plain;
+pub(crate) mod scan;
+pub(crate) mod walk;
+pub(crate) mod write;
+
+pub(crate) use loose::{Count, Text};
+pub(crate) use walk::{Json, Shape};
+pub(crate) use write::{List, Object};

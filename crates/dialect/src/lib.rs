@@ -1,0 +1,58 @@
+//! Wire shapes. Everything here turns bytes into meaning and back; nothing here does IO, reads a clock
+//! or writes a log.
+//!
+//! A call whose caller and provider speak the same dialect is never parsed whole: its head is read and
+//! checked ([`read_head`]), a few named fields are replaced ([`patch_request`]), and a [`Decoder`] watches
+//! a copy of the reply. Only when the dialects differ does a call go through the IR ([`ir`]).
+//!
+//! Every dialect has one folder with the same files; the one `match` over [`Dialect`] is in `dispatch.rs`.
+
+mod anthropic;
+mod checks;
+mod dispatch;
+mod errors;
+pub mod frame;
+mod ids;
+pub mod ir;
+mod json;
+pub mod law;
+mod loss;
+mod names;
+mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod raw;
+mod target;
+
+pub use dispatch::{
+    Decoder, EncodeOptions, Encoder, Head, Reading, Rendered, WireError, decoder, encoder,
+    parse_error, parse_request, parse_response, patch_request, read_head, read_reply, render_error,
+    render_request, render_response, render_stream_error,
+};
+pub use errors::parse_retry_after;
+pub use loss::{Loss, LossKind};
+pub use names::NameMap;
+pub use raw::RawObject;
+pub use target::{
+    Effort, MaxTokensField, ModelTraits, Quirks, Target, ThinkingStyle, ToolChoiceSupport,
+};
+
+/// A wire shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions, and every server that speaks it.
+    OpenAiChat,
+    /// OpenAI's legacy completions.
+    OpenAiCompletions,
+    /// OpenAI embeddings: no conversation, passed through.
+    OpenAiEmbeddings,
+    /// Anthropic Messages.
+    AnthropicMessages,
+}
+
+/// Whose error shape, headers and ids a dialect shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    OpenAi,
+    Anthropic,
+}

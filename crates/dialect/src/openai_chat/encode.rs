@@ -1,0 +1,175 @@
+//! The stream of chat completions: the encoder.
+
+use bytes::BytesMut;
+use tollgate_base::Usage;
+
+use super::{response::finish_name, wire::UsageOut};
+use crate::{
+    EncodeOptions, Encoder, ids,
+    ir::{BlockStart, Delta, Event},
+    json::Object,
+};
+
+/// Writes `chat.completion.chunk` objects. An error is not written here: who sends the stream ends it with
+/// one, and then nothing follows.
+#[derive(Debug)]
+pub(crate) struct ChatEncoder {
+    options: EncodeOptions,
+    id: String,
+    model: String,
+    /// For each block the number of its tool call, and whether arguments were sent.
+    blocks: Vec<Option<(usize, bool)>>,
+    calls: usize,
+    usage: Option<Usage>,
+    has_finished: bool,
+    has_failed: bool,
+    scratch: Vec<u8>,
+}
+
+impl ChatEncoder {
+    pub(crate) fn new(options: EncodeOptions) -> Self {
+        Self {
+            options,
+            id: String::new(),
+            model: String::new(),
+            blocks: Vec::new(),
+            calls: 0,
+            usage: None,
+            has_finished: false,
+            has_failed: false,
+            scratch: Vec::with_capacity(512),
+        }
+    }
+
+    /// Writes a chunk whose one choice has this delta.
+    fn chunk(
+        &mut self,
+        out: &mut BytesMut,
+        finish: Option<&str>,
+        delta: impl FnOnce(&mut Object<'_>),
+    ) {
+        let says_usage = self.options.include_usage;
+        self.frame(out, |body| {
+            {
+                let mut choices = body.list("choices");
+                let mut choice = choices.object();
+                choice.put("index", &0);
+                delta(&mut choice.object("delta"));
+                choice.put("logprobs", &());
+                choice.put("finish_reason", &finish);
+            }
+            if says_usage {
+                // Every chunk but the last says that there is no usage yet.
+                body.put("usage", &());
+            }
+        });
+    }
+
+    fn frame(&mut self, out: &mut BytesMut, rest: impl FnOnce(&mut Object<'_>)) {
+        self.scratch.clear();
+        {
+            let mut body = Object::new(&mut self.scratch);
+            body.put("id", &self.id);
+            body.put("object", "chat.completion.chunk");
+            body.put("created", &self.options.created);
+            body.put("model", &self.model);
+            rest(&mut body);
+        }
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&self.scratch);
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn delta(&mut self, index: usize, delta: &Delta, out: &mut BytesMut) {
+        match delta {
+            Delta::Text(text) => self.chunk(out, None, |delta| delta.put("content", text)),
+            Delta::Reasoning(text) => {
+                self.chunk(out, None, |delta| delta.put("reasoning_content", text));
+            }
+            Delta::Refusal(text) => self.chunk(out, None, |delta| delta.put("refusal", text)),
+            Delta::Arguments(text) => self.arguments(index, text, out),
+            // A client of this dialect has no way to send it back.
+            Delta::Signature(_) => {}
+        }
+    }
+
+    fn arguments(&mut self, index: usize, text: &str, out: &mut BytesMut) {
+        let Some(Some((call, has_arguments))) = self.blocks.get_mut(index) else {
+            return;
+        };
+        *has_arguments = true;
+        let call = *call;
+        self.chunk(out, None, |delta| {
+            let mut calls = delta.list("tool_calls");
+            let mut item = calls.object();
+            item.put("index", &call);
+            item.object("function").put("arguments", text);
+        });
+    }
+
+    fn start_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
+        let call = self.calls;
+        self.calls += 1;
+        self.blocks.push(Some((call, false)));
+        let name = self.options.names.original(name).to_owned();
+        self.chunk(out, None, |delta| {
+            let mut calls = delta.list("tool_calls");
+            let mut item = calls.object();
+            item.put("index", &call);
+            item.put("id", id);
+            item.put("type", "function");
+            let mut function = item.object("function");
+            function.put("name", &name);
+            function.put("arguments", "");
+        });
+    }
+}
+
+impl Encoder for ChatEncoder {
+    fn push(&mut self, event: &Event, out: &mut BytesMut) {
+        if self.has_failed {
+            return;
+        }
+        match event {
+            Event::Start { id, model } => {
+                self.id = ids::reply_id("chatcmpl-", id, &self.options.id_suffix);
+                self.model.clone_from(model);
+                self.chunk(out, None, |delta| {
+                    delta.put("role", "assistant");
+                    delta.put("content", "");
+                });
+            }
+            Event::BlockStart {
+                block: BlockStart::ToolCall { id, name },
+                ..
+            } => self.start_call(id, name, out),
+            Event::BlockStart { .. } => self.blocks.push(None),
+            Event::Delta { index, delta } => self.delta(*index, delta, out),
+            Event::BlockEnd { index } => {
+                if let Some(Some((_, false))) = self.blocks.get(*index) {
+                    self.arguments(*index, "{}", out);
+                }
+            }
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Finish(finish) => {
+                self.has_finished = true;
+                self.chunk(out, Some(finish_name(finish)), |_| {});
+            }
+            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::Error(_) => self.has_failed = true,
+        }
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) {
+        if self.has_failed || !self.has_finished {
+            return;
+        }
+        if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {
+            self.frame(out, |body| {
+                body.list("choices");
+                body.put("usage", &UsageOut::new(&usage));
+            });
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}

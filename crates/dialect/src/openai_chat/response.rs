@@ -1,0 +1,257 @@
+//! Whole chat replies.
+
+use tollgate_base::{Error, Provenance, Result};
+
+use super::{
+    finish_reason, not_a_reply, parse_error,
+    wire::{CallFragment, Reply, ReplyChoice, UsageOut, WireUsage},
+};
+use crate::{
+    EncodeOptions, Reading, anthropic, ids,
+    ir::{Block, FinishReason, Response, ToolCall},
+    json::Object,
+};
+
+/// Usage and end of a whole reply of chat or legacy completions.
+pub(crate) fn read_reply(body: &[u8]) -> Result<Reading> {
+    let reply = parse_wire(body)?;
+    let finish = match &reply.choices.first {
+        Some(choice) => choice_finish(choice)?,
+        None => None,
+    };
+    Ok(Reading {
+        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        finish,
+    })
+}
+
+/// A reply that is one: JSON, no error inside, with choices.
+fn parse_wire(body: &[u8]) -> Result<Reply<'_>> {
+    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|_| not_a_reply())?;
+    if reply.error.is_some() || reply.object.as_deref() == Some("error") {
+        return Err(parse_error(200, None, body));
+    }
+    if !reply.choices.is_list {
+        return Err(not_a_reply());
+    }
+    Ok(reply)
+}
+
+fn choice_finish(choice: &ReplyChoice<'_>) -> Result<Option<FinishReason>> {
+    let Some(name) = choice.finish_reason.filled() else {
+        return Ok(None);
+    };
+    let message = choice.message.as_ref();
+    let has_calls = message.is_some_and(|message| {
+        message
+            .tool_calls
+            .as_ref()
+            .is_some_and(|calls| !calls.is_empty())
+            || message.function_call.is_some()
+    });
+    let has_refused = message.is_some_and(|message| message.refusal.filled().is_some());
+    finish_reason(name, choice.stop_reason.as_deref(), has_calls, has_refused).map(Some)
+}
+
+/// A whole reply of chat or legacy completions. Of several choices the first one is told.
+pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
+    let reply = parse_wire(body)?;
+    let Some(choice) = reply.choices.first else {
+        return Err(Error::upstream_invalid(
+            "The provider's reply holds no answer.",
+        ));
+    };
+    let finish = choice_finish(&choice)?;
+    let mut blocks = Vec::new();
+    if let Some(text) = choice.text.filled() {
+        blocks.push(Block::Text(text.to_owned()));
+    }
+    if let Some(message) = &choice.message {
+        let reasoning = message
+            .reasoning_content
+            .filled()
+            .or(message.reasoning.filled());
+        let reasoning =
+            reasoning.or(Some(&*message.content.thinking).filter(|text| !text.is_empty()));
+        if let Some(text) = reasoning {
+            blocks.push(Block::Reasoning {
+                text: text.to_owned(),
+                signature: None,
+            });
+        }
+        if let Some(text) = message
+            .content
+            .text
+            .as_deref()
+            .filter(|text| !text.is_empty())
+        {
+            blocks.push(Block::Text(text.to_owned()));
+        }
+        if let Some(text) = message.refusal.filled() {
+            blocks.push(Block::Refusal(text.to_owned()));
+        }
+        let was_cut = finish == Some(FinishReason::MaxTokens);
+        for (i, call) in message.tool_calls.iter().flatten().enumerate() {
+            blocks.push(Block::ToolCall(parse_call(
+                call,
+                &reply.id.to_text(),
+                i,
+                was_cut,
+            )?));
+        }
+        if let Some(function) = &message.function_call {
+            let name = function.name.to_text();
+            let id = ids::made_call_id(reply.id.as_deref().unwrap_or_default(), &name, 0);
+            let arguments = function
+                .arguments
+                .0
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned();
+            blocks.push(Block::ToolCall(ToolCall {
+                id,
+                name,
+                arguments,
+            }));
+        }
+    }
+    let has_calls = blocks
+        .iter()
+        .any(|block| matches!(block, Block::ToolCall(_)));
+    let seen = if has_calls {
+        FinishReason::ToolCalls
+    } else {
+        FinishReason::EndOfTurn
+    };
+    Ok(Response {
+        id: reply.id.to_text(),
+        model: reply.model.to_text(),
+        blocks,
+        finish: finish.unwrap_or(seen),
+        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        service_tier: reply.service_tier.filled().map(str::to_owned),
+    })
+}
+
+fn parse_call(
+    call: &CallFragment<'_>,
+    reply_id: &str,
+    i: usize,
+    was_cut: bool,
+) -> Result<ToolCall> {
+    let function = call.function.as_ref();
+    let Some(name) = function.and_then(|function| function.name.filled()) else {
+        return Err(Error::upstream_invalid(
+            "The provider sent a tool call without a name.",
+        ));
+    };
+    let arguments = function
+        .and_then(|function| function.arguments.0.as_deref())
+        .unwrap_or_default();
+    if anthropic::arguments_object(arguments).is_none() && !was_cut {
+        // Arguments that are cut with the reply are what the model said; others would be called wrongly.
+        return Err(Error::upstream_invalid(
+            "The model wrote a tool call whose arguments are no JSON object.",
+        ));
+    }
+    let id = call
+        .id
+        .filled()
+        .map_or_else(|| ids::made_call_id(reply_id, name, i), str::to_owned);
+    Ok(ToolCall {
+        id,
+        name: name.to_owned(),
+        arguments: arguments.to_owned(),
+    })
+}
+
+/// What is said of a reply's end.
+pub(super) fn finish_name(finish: &FinishReason) -> &'static str {
+    match finish {
+        // Paused: this dialect has no word for it; the conversation may go on as after any answer.
+        FinishReason::EndOfTurn | FinishReason::StopSequence(_) | FinishReason::Paused => "stop",
+        FinishReason::MaxTokens | FinishReason::ContextFull => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::Refusal => "content_filter",
+    }
+}
+
+pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let mut body = Object::new(&mut out);
+    body.put(
+        "id",
+        &ids::reply_id("chatcmpl-", &response.id, &options.id_suffix),
+    );
+    body.put("object", "chat.completion");
+    body.put("created", &options.created);
+    body.put("model", &response.model);
+    {
+        let mut choices = body.list("choices");
+        let mut choice = choices.object();
+        choice.put("index", &0);
+        put_message(&mut choice, response, options);
+        choice.put("logprobs", &());
+        choice.put("finish_reason", finish_name(&response.finish));
+    }
+    if response.usage.provenance != Provenance::Unknown {
+        body.put("usage", &UsageOut::new(&response.usage));
+    }
+    body.put_some(
+        "service_tier",
+        response.service_tier.as_deref().map(tier_name),
+    );
+    drop(body);
+    out
+}
+
+/// `standard` is the other vendor's word for `default`.
+fn tier_name(tier: &str) -> &str {
+    if tier == "standard" { "default" } else { tier }
+}
+
+fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOptions) {
+    let (mut text, mut reasoning, mut refusal) = (String::new(), String::new(), String::new());
+    let mut calls = Vec::new();
+    for block in &response.blocks {
+        match block {
+            Block::Text(more) => text.push_str(more),
+            Block::Reasoning { text: more, .. } => reasoning.push_str(more),
+            Block::Refusal(more) => refusal.push_str(more),
+            Block::ToolCall(call) => calls.push(call),
+            Block::RedactedReasoning { .. } => {}
+        }
+    }
+    let is_refusal = response.finish == FinishReason::Refusal;
+    // What was said before a refusal must not be used.
+    let has_text = !is_refusal && (!text.is_empty() || calls.is_empty());
+    let mut message = choice.object("message");
+    message.put("role", "assistant");
+    message.put("content", &has_text.then_some(&text));
+    message.put(
+        "refusal",
+        &(is_refusal || !refusal.is_empty()).then_some(&refusal),
+    );
+    if !reasoning.is_empty() {
+        message.put("reasoning_content", &reasoning);
+    }
+    if calls.is_empty() {
+        return;
+    }
+    let mut list = message.list("tool_calls");
+    for call in calls {
+        let mut out = list.object();
+        out.put("id", &call.id);
+        out.put("type", "function");
+        let mut function = out.object("function");
+        function.put("name", options.names.original(&call.name));
+        function.put(
+            "arguments",
+            if call.arguments.trim().is_empty() {
+                "{}"
+            } else {
+                &*call.arguments
+            },
+        );
+    }
+}

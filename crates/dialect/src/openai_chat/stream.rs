@@ -1,0 +1,426 @@
+//! The stream of chat completions, and of legacy completions, which differ only in where the text stands:
+//! the decoder. Data-only frames, ended by `data: [DONE]`.
+
+use tollgate_base::{Error, Provenance, Usage};
+
+use super::{
+    parse_error,
+    wire::{Choice, Chunk, Delta, FunctionFragment},
+};
+use crate::{
+    Decoder,
+    frame::Frame,
+    ids,
+    ir::{self, BlockStart, Event, FinishReason},
+};
+
+/// Tool calls in one reply; a provider that sends more is broken (reliability E07).
+const CALLS_LIMIT: usize = 1_024;
+const ARGUMENTS_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Reads a stream of `chat.completion.chunk` or `text_completion` objects. Of several choices the first one
+/// is told.
+#[derive(Debug, Default)]
+pub(crate) struct ChatDecoder {
+    state: State,
+    reply_id: String,
+    blocks: usize,
+    /// The text, reasoning or refusal block that is open.
+    open: Option<(Prose, usize)>,
+    calls: Vec<Call>,
+    arguments_len: usize,
+    /// Prose that came while tool calls were open. It cannot stand between their pieces, so it follows them.
+    held: Vec<(Prose, String)>,
+    has_refused: bool,
+    finish: Option<FinishReason>,
+    partial: Option<Usage>,
+    is_usage_only: bool,
+}
+
+/// How far the stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Waiting,
+    Live,
+    Ended,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prose {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    index: Option<i64>,
+    id: String,
+    name: String,
+    /// The open block; `None` while the name is not known.
+    block: Option<usize>,
+    /// Arguments that came before the name.
+    early: String,
+}
+
+/// The index of the one call of the deprecated `function_call` form.
+const LEGACY_CALL: Option<i64> = Some(i64::MIN);
+
+// === impl ChatDecoder ===
+
+impl Decoder for ChatDecoder {
+    fn push(&mut self, frame: &Frame, out: &mut Vec<Event>) {
+        self.is_usage_only = false;
+        if self.is_over() {
+            return;
+        }
+        let Some(data) = &frame.data else {
+            if frame.raw.starts_with(b":") {
+                out.push(Event::Ping);
+            }
+            return;
+        };
+        if data.starts_with(b"[DONE]") {
+            self.end(out);
+            return;
+        }
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
+            let message = "The provider sent an event that is no chunk of a completion.";
+            return self.fail(Error::upstream_invalid(message), out);
+        };
+        let is_error = chunk.error.is_some()
+            || chunk.object.as_deref() == Some("error")
+            || frame.event.as_deref() == Some(b"error");
+        if is_error {
+            return self.fail(parse_error(200, None, data), out);
+        }
+        self.is_usage_only = chunk.choices.is_list && chunk.choices.n == 0 && chunk.usage.is_some();
+        self.read_chunk(chunk, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) {
+        if self.is_over() {
+            return;
+        }
+        // Some servers omit the `[DONE]` after a finish; a stream without either was cut.
+        if self.finish.is_none() {
+            let message = "The provider closed the stream before the reply was complete.";
+            return self.fail(Error::upstream_invalid(message), out);
+        }
+        self.state = State::Ended;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    fn is_usage_only(&self) -> bool {
+        self.is_usage_only
+    }
+}
+
+impl ChatDecoder {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended | State::Failed)
+    }
+
+    fn read_chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) {
+        let says_something = chunk.choices.n > 0 || chunk.usage.is_some();
+        if self.state == State::Waiting && says_something {
+            self.state = State::Live;
+            self.reply_id = chunk.id.to_text();
+            out.push(Event::Start {
+                id: chunk.id.to_text(),
+                model: chunk.model.to_text(),
+            });
+        }
+        if let Some(choice) = chunk.choices.first
+            && self.finish.is_none()
+            && let Err(error) = self.read_choice(choice, out)
+        {
+            return self.fail(error, out);
+        }
+        if let Some(usage) = chunk.usage.filter(|usage| usage.says_something()) {
+            let mut usage = usage.to_usage();
+            if self.finish.is_none() {
+                usage.provenance = Provenance::Partial;
+                self.partial = Some(usage);
+            }
+            out.push(Event::Usage(usage));
+        }
+    }
+
+    fn read_choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+        if let Some(text) = choice.text.filled() {
+            self.prose(Prose::Text, text, out);
+        }
+        if let Some(delta) = choice.delta {
+            self.read_delta(&delta, out)?;
+        }
+        if let Some(reason) = choice.finish_reason.filled() {
+            let stop = choice.stop_reason.as_deref();
+            let finish =
+                super::finish_reason(reason, stop, !self.calls.is_empty(), self.has_refused)?;
+            self.close(finish, out)?;
+        }
+        Ok(())
+    }
+
+    fn read_delta(&mut self, delta: &Delta<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+        // Some servers send the reasoning under both names at once.
+        if let Some(text) = delta
+            .reasoning_content
+            .filled()
+            .or(delta.reasoning.filled())
+        {
+            self.prose(Prose::Reasoning, text, out);
+        }
+        if !delta.content.thinking.is_empty() {
+            self.prose(Prose::Reasoning, &delta.content.thinking, out);
+        }
+        if let Some(text) = delta
+            .content
+            .text
+            .as_deref()
+            .filter(|text| !text.is_empty())
+        {
+            self.prose(Prose::Text, text, out);
+        }
+        if let Some(text) = delta.refusal.filled() {
+            self.has_refused = true;
+            self.prose(Prose::Refusal, text, out);
+        }
+        for call in delta.tool_calls.iter().flatten() {
+            let index = call.index.0;
+            let id = call.id.filled();
+            match (&call.function, &call.custom) {
+                (Some(function), _) => self.call(index, id, function, out)?,
+                (None, Some(custom)) => {
+                    let function = super::function_of_custom(custom);
+                    self.call(index, id, &function, out)?;
+                }
+                (None, None) => self.call(index, id, &FunctionFragment::default(), out)?,
+            }
+        }
+        if let Some(function) = &delta.function_call {
+            self.call(LEGACY_CALL, None, function, out)?;
+        }
+        Ok(())
+    }
+
+    fn prose(&mut self, prose: Prose, text: &str, out: &mut Vec<Event>) {
+        if !self.calls.is_empty() {
+            match self.held.last_mut() {
+                Some((last, held)) if *last == prose => held.push_str(text),
+                _ => self.held.push((prose, text.to_owned())),
+            }
+            return;
+        }
+        self.tell(prose, text.to_owned(), out);
+    }
+
+    fn tell(&mut self, prose: Prose, text: String, out: &mut Vec<Event>) {
+        let index = match self.open {
+            Some((open, index)) if open == prose => index,
+            _ => {
+                self.close_prose(out);
+                let index = self.next_block();
+                out.push(Event::BlockStart {
+                    index,
+                    block: prose.block(),
+                });
+                self.open = Some((prose, index));
+                index
+            }
+        };
+        out.push(Event::Delta {
+            index,
+            delta: prose.delta(text),
+        });
+    }
+
+    fn call(
+        &mut self,
+        index: Option<i64>,
+        id: Option<&str>,
+        function: &FunctionFragment<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        let at = self.slot(index, id, function.name.filled())?;
+        let name = function.name.filled().unwrap_or_default();
+        let arguments = function.arguments.0.as_deref().unwrap_or_default();
+        self.arguments_len += arguments.len();
+        if self.arguments_len > ARGUMENTS_LIMIT {
+            return Err(Error::upstream_invalid(
+                "The provider sent tool calls larger than 16 MiB.",
+            ));
+        }
+        if self.calls[at].block.is_none() {
+            self.calls[at].early.push_str(arguments);
+            if name.is_empty() {
+                return Ok(());
+            }
+            self.close_prose(out);
+            let block = self.next_block();
+            let call = &mut self.calls[at];
+            name.clone_into(&mut call.name);
+            if call.id.is_empty() {
+                call.id = ids::made_call_id(&self.reply_id, name, at);
+            }
+            call.block = Some(block);
+            let start = BlockStart::ToolCall {
+                id: call.id.clone(),
+                name: call.name.clone(),
+            };
+            out.push(Event::BlockStart {
+                index: block,
+                block: start,
+            });
+            let early = std::mem::take(&mut call.early);
+            if !early.is_empty() {
+                out.push(Event::Delta {
+                    index: block,
+                    delta: ir::Delta::Arguments(early),
+                });
+            }
+        } else if let (Some(index), false) = (self.calls[at].block, arguments.is_empty()) {
+            out.push(Event::Delta {
+                index,
+                delta: ir::Delta::Arguments(arguments.to_owned()),
+            });
+        }
+        Ok(())
+    }
+
+    /// Finds the call that a fragment belongs to. Servers number calls from 1, give all of them index 0, or
+    /// give none (traps T26), so a new id opens a new call whatever the index says, and without an index
+    /// a name does.
+    fn slot(
+        &mut self,
+        index: Option<i64>,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<usize, Error> {
+        let known = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index),
+            None if id.is_none() && name.is_none() => self.calls.len().checked_sub(1),
+            None => None,
+        };
+        let by_id = || {
+            id.and_then(|id| {
+                self.calls
+                    .iter()
+                    .position(|call| call.id == id && call.index == index)
+            })
+        };
+        let is_same = |at: &usize| {
+            let call = &self.calls[*at];
+            let same_id = id.is_none_or(|id| call.id.is_empty() || call.id == id);
+            let same_name =
+                id.is_some() || name.is_none_or(|name| call.name.is_empty() || call.name == name);
+            same_id && same_name
+        };
+        if let Some(at) = known.filter(is_same).or_else(by_id) {
+            let call = &mut self.calls[at];
+            if let (Some(id), true, None) = (id, call.id.is_empty(), call.block) {
+                id.clone_into(&mut call.id);
+            }
+            return Ok(at);
+        }
+        if self.calls.len() == CALLS_LIMIT {
+            return Err(Error::upstream_invalid(
+                "The provider sent more than 1024 tool calls in one reply.",
+            ));
+        }
+        self.calls.push(Call {
+            index,
+            id: id.unwrap_or_default().to_owned(),
+            ..Call::default()
+        });
+        Ok(self.calls.len() - 1)
+    }
+
+    fn next_block(&mut self) -> usize {
+        self.blocks += 1;
+        self.blocks - 1
+    }
+
+    fn close_prose(&mut self, out: &mut Vec<Event>) {
+        if let Some((_, index)) = self.open.take() {
+            out.push(Event::BlockEnd { index });
+        }
+    }
+
+    /// Ends every block and tells the finish.
+    fn close(&mut self, finish: FinishReason, out: &mut Vec<Event>) -> Result<(), Error> {
+        self.close_prose(out);
+        for call in &self.calls {
+            let Some(index) = call.block else {
+                return Err(Error::upstream_invalid(
+                    "The provider sent a tool call without a name.",
+                ));
+            };
+            out.push(Event::BlockEnd { index });
+        }
+        for (prose, text) in std::mem::take(&mut self.held) {
+            self.tell(prose, text, out);
+        }
+        self.close_prose(out);
+        self.finish = Some(finish.clone());
+        out.push(Event::Finish(finish));
+        if let Some(partial) = self.partial.take() {
+            out.push(Event::Usage(Usage {
+                provenance: Provenance::Reported,
+                ..partial
+            }));
+        }
+        Ok(())
+    }
+
+    /// `[DONE]`: the provider's word that this is all, also where it named no reason.
+    fn end(&mut self, out: &mut Vec<Event>) {
+        if self.state == State::Waiting {
+            return self.fail(
+                Error::upstream_invalid("The provider ended the stream without a reply."),
+                out,
+            );
+        }
+        if self.finish.is_none() {
+            let finish = if self.calls.is_empty() {
+                FinishReason::EndOfTurn
+            } else {
+                FinishReason::ToolCalls
+            };
+            if let Err(error) = self.close(finish, out) {
+                return self.fail(error, out);
+            }
+        }
+        self.state = State::Ended;
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
+        self.state = State::Failed;
+        self.is_usage_only = false;
+        out.push(Event::Error(error));
+    }
+}
+
+impl Prose {
+    fn block(self) -> BlockStart {
+        match self {
+            Prose::Text => BlockStart::Text,
+            Prose::Reasoning => BlockStart::Reasoning,
+            Prose::Refusal => BlockStart::Refusal,
+        }
+    }
+
+    fn delta(self, text: String) -> ir::Delta {
+        match self {
+            Prose::Text => ir::Delta::Text(text),
+            Prose::Reasoning => ir::Delta::Reasoning(text),
+            Prose::Refusal => ir::Delta::Refusal(text),
+        }
+    }
+}

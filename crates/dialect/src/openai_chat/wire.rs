@@ -1,0 +1,459 @@
+//! The names of OpenAI's chat completions, exactly:
+//! <https://platform.openai.com/docs/api-reference/chat>. Replies and chunks are read borrowed and lenient;
+//! what is written is complete and strict.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, IgnoredAny, SeqAccess, Visitor},
+};
+use tollgate_base::{Provenance, Usage};
+
+use crate::json::{Count, Text};
+
+// === What is read ===
+
+/// A chunk of a stream. Only the first choice matters: the IR has one answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Chunk<'a> {
+    #[serde(borrow, default)]
+    pub(crate) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) model: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) object: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) choices: Choices<Choice<'a>>,
+    #[serde(default)]
+    pub(crate) usage: Option<WireUsage>,
+    #[serde(default)]
+    pub(crate) error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Choice<'a> {
+    #[serde(default)]
+    pub(crate) index: Count,
+    #[serde(borrow, default)]
+    pub(crate) delta: Option<Delta<'a>>,
+    /// Legacy completions: the text itself.
+    #[serde(borrow, default)]
+    pub(crate) text: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) finish_reason: Text<'a>,
+    /// vLLM: the stop string that was hit.
+    #[serde(borrow, default)]
+    pub(crate) stop_reason: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Delta<'a> {
+    #[serde(borrow, default)]
+    pub(crate) content: Content<'a>,
+    #[serde(borrow, default)]
+    pub(crate) reasoning_content: Text<'a>,
+    /// The newer name of vLLM and Ollama.
+    #[serde(borrow, default)]
+    pub(crate) reasoning: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) refusal: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) tool_calls: Option<Vec<CallFragment<'a>>>,
+    #[serde(borrow, default)]
+    pub(crate) function_call: Option<FunctionFragment<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CallFragment<'a> {
+    #[serde(default)]
+    pub(crate) index: Index,
+    #[serde(borrow, default)]
+    pub(crate) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) function: Option<FunctionFragment<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) custom: Option<CustomFragment<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct FunctionFragment<'a> {
+    #[serde(borrow, default)]
+    pub(crate) name: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) arguments: Arguments<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CustomFragment<'a> {
+    #[serde(borrow, default)]
+    pub(crate) name: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) input: Text<'a>,
+}
+
+/// The first choice (`index` 0) of a list, and how many there were.
+#[derive(Debug)]
+pub(crate) struct Choices<T> {
+    pub(crate) first: Option<T>,
+    pub(crate) n: usize,
+    pub(crate) is_list: bool,
+}
+
+/// What tells the choices of a list apart.
+pub(crate) trait Indexed {
+    fn is_first(&self) -> bool;
+}
+
+/// `content`: a string, or (Mistral) a list of parts.
+#[derive(Debug, Default)]
+pub(crate) struct Content<'a> {
+    pub(crate) text: Option<Cow<'a, str>>,
+    /// Texts of `thinking` parts.
+    pub(crate) thinking: String,
+}
+
+/// `arguments`: JSON text in a string, or (Mistral, Ollama) the JSON itself.
+#[derive(Debug, Default)]
+pub(crate) struct Arguments<'a>(pub(crate) Option<Cow<'a, str>>);
+
+/// A tool call's index: any whole number serves as a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index(pub(crate) Option<i64>);
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Count,
+    #[serde(default)]
+    completion_tokens: Count,
+    #[serde(default)]
+    total_tokens: Count,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Count,
+    #[serde(default)]
+    cache_write_tokens: Count,
+    #[serde(default)]
+    audio_tokens: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Count,
+    #[serde(default)]
+    audio_tokens: Count,
+}
+
+/// A whole reply.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reply<'a> {
+    #[serde(borrow, default)]
+    pub(crate) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) model: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) object: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) choices: Choices<ReplyChoice<'a>>,
+    #[serde(default)]
+    pub(crate) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(crate) service_tier: Text<'a>,
+    #[serde(default)]
+    pub(crate) error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ReplyChoice<'a> {
+    #[serde(default)]
+    index: Count,
+    #[serde(borrow, default)]
+    pub(crate) message: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) text: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) finish_reason: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) stop_reason: Text<'a>,
+}
+
+// === impl WireUsage ===
+
+impl WireUsage {
+    /// Whether any figure is there at all.
+    pub(crate) fn says_something(self) -> bool {
+        self.prompt_tokens.0.is_some()
+            || self.completion_tokens.0.is_some()
+            || self.total_tokens.0.is_some()
+    }
+
+    /// Takes the nested figures apart (digest section 11). Parts that are larger than their whole are cut.
+    pub(crate) fn to_usage(self) -> Usage {
+        let prompt = self.prompt_tokens.0.unwrap_or(0);
+        let details = self.prompt_tokens_details.unwrap_or_default();
+        let mut input = prompt;
+        let cache_read = take(details.cached_tokens, &mut input);
+        let cache_write = take(details.cache_write_tokens, &mut input);
+        let audio_input = take(details.audio_tokens, &mut input);
+        // A server that only says the total said the rest with it.
+        let total_says = || {
+            self.total_tokens
+                .0
+                .map(|total| total.saturating_sub(prompt))
+        };
+        let mut output = self.completion_tokens.0.or_else(total_says).unwrap_or(0);
+        let details = self.completion_tokens_details.unwrap_or_default();
+        let reasoning = take(details.reasoning_tokens, &mut output);
+        let audio_output = take(details.audio_tokens, &mut output);
+        Usage {
+            input,
+            cache_read,
+            cache_write,
+            cache_write_1h: None,
+            audio_input,
+            output,
+            reasoning,
+            audio_output,
+            provenance: if self.says_something() {
+                Provenance::Reported
+            } else {
+                Provenance::Unknown
+            },
+        }
+    }
+}
+
+/// Moves a part out of its whole.
+fn take(part: Count, whole: &mut u64) -> Option<u64> {
+    let part = part.0?.min(*whole);
+    *whole -= part;
+    Some(part)
+}
+
+// === Choices, Content, Arguments, Index ===
+
+impl<T> Default for Choices<T> {
+    fn default() -> Self {
+        Self {
+            first: None,
+            n: 0,
+            is_list: false,
+        }
+    }
+}
+
+impl Indexed for Choice<'_> {
+    fn is_first(&self) -> bool {
+        self.index.0.is_none_or(|index| index == 0)
+    }
+}
+
+impl Indexed for ReplyChoice<'_> {
+    fn is_first(&self) -> bool {
+        self.index.0.is_none_or(|index| index == 0)
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Indexed> Deserialize<'de> for Choices<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct List<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de> + Indexed> Visitor<'de> for List<T> {
+            type Value = Choices<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut choices = Choices {
+                    is_list: true,
+                    ..Choices::default()
+                };
+                while let Some(choice) = seq.next_element::<T>()? {
+                    choices.n += 1;
+                    if choices.first.is_none() && choice.is_first() {
+                        choices.first = Some(choice);
+                    }
+                }
+                Ok(choices)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Choices::default())
+            }
+        }
+
+        from.deserialize_any(List(std::marker::PhantomData))
+    }
+}
+
+#[derive(Deserialize)]
+struct ContentPart<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Text<'a>,
+    #[serde(borrow, default)]
+    text: Text<'a>,
+    #[serde(borrow, default)]
+    thinking: Option<Thinking<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Thinking<'a> {
+    Text(String),
+    #[serde(borrow)]
+    Parts(Vec<ContentPart<'a>>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AnyContent;
+
+        impl<'de> Visitor<'de> for AnyContent {
+            type Value = Content<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of parts")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Content {
+                    text: Some(Cow::Borrowed(text)),
+                    thinking: String::new(),
+                })
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Content {
+                    text: Some(Cow::Owned(text.to_owned())),
+                    thinking: String::new(),
+                })
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut text = String::new();
+                let mut thinking = String::new();
+                while let Some(part) = seq.next_element::<ContentPart<'de>>()? {
+                    match part.thinking {
+                        Some(Thinking::Text(more)) => thinking.push_str(&more),
+                        Some(Thinking::Parts(parts)) => {
+                            parts
+                                .iter()
+                                .filter_map(|part| part.text.as_deref())
+                                .for_each(|t| thinking.push_str(t));
+                        }
+                        None if part.kind.as_deref().is_none_or(|kind| kind == "text") => {
+                            text.push_str(part.text.as_deref().unwrap_or_default());
+                        }
+                        None => {}
+                    }
+                }
+                Ok(Content {
+                    text: Some(Cow::Owned(text)),
+                    thinking,
+                })
+            }
+        }
+
+        from.deserialize_any(AnyContent)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Arguments<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&serde_json::value::RawValue>::deserialize(from)?.get();
+        let text = match raw.as_bytes().first() {
+            Some(b'"') => {
+                let text: Text<'a> = serde_json::from_str(raw).map_err(de::Error::custom)?;
+                text.0
+            }
+            Some(b'n') => None,
+            _ => Some(Cow::Borrowed(raw)),
+        };
+        Ok(Self(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Index {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&serde_json::value::RawValue>::deserialize(from)?.get();
+        Ok(Self(raw.trim_matches('"').parse().ok()))
+    }
+}
+
+// === What is written ===
+
+#[derive(Debug, Serialize)]
+pub(crate) struct UsageOut {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetailsOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetailsOut>,
+}
+
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
+#[derive(Debug, Serialize)]
+struct PromptDetailsOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct CompletionDetailsOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
+}
+
+impl UsageOut {
+    pub(crate) fn new(usage: &Usage) -> Self {
+        let cache_write = match (usage.cache_write, usage.cache_write_1h) {
+            (None, None) => None,
+            (short, long) => Some(short.unwrap_or(0).saturating_add(long.unwrap_or(0))),
+        };
+        let has_input_details = usage
+            .cache_read
+            .or(cache_write)
+            .or(usage.audio_input)
+            .is_some();
+        let has_output_details = usage.reasoning.or(usage.audio_output).is_some();
+        let (input, output) = (usage.input_total(), usage.output_total());
+        Self {
+            prompt_tokens: input,
+            completion_tokens: output,
+            total_tokens: input.saturating_add(output),
+            prompt_tokens_details: has_input_details.then_some(PromptDetailsOut {
+                cached_tokens: usage.cache_read,
+                cache_write_tokens: cache_write,
+                audio_tokens: usage.audio_input,
+            }),
+            completion_tokens_details: has_output_details.then_some(CompletionDetailsOut {
+                reasoning_tokens: usage.reasoning,
+                audio_tokens: usage.audio_output,
+            }),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A legacy completion as a conversation: one prompt becomes one user message.
+
+use tollgate_base::{Error, Result};
+
+use super::head::read_head;
+use crate::{
+    Dialect, RawObject, Rendered, Target,
+    ir::{Message, Part, Request, Role, raw_json},
+    json::{Json, Object, Shape},
+    openai_chat,
+};
+
+/// What the dialect gives when the caller names no maximum.
+const DEFAULT_MAX_TOKENS: u64 = 16;
+
+/// The fields that the IR says, or that are refused.
+const SAID: [&str; 18] = [
+    "model",
+    "prompt",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "n",
+    "suffix",
+    "echo",
+    "logprobs",
+    "best_of",
+];
+
+pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
+    read_head(raw)?;
+    let is_set = |name: &str| {
+        let value = raw.json(name).map(|value| (value.shape(), value.text()));
+        value.is_some_and(|(shape, text)| match shape {
+            Shape::Bool => text == "true",
+            Shape::String => text != "\"\"",
+            _ => true,
+        })
+    };
+    for name in ["suffix", "echo", "logprobs"] {
+        if is_set(name) {
+            let text = format!(
+                "`{name}` needs a completion model, and a chat model answers here. Leave it out."
+            );
+            return Err(Error::unsupported(name, text));
+        }
+    }
+    if raw
+        .json("best_of")
+        .and_then(Json::as_u64)
+        .is_some_and(|n| n > 1)
+    {
+        let text =
+            "`best_of` needs a completion model, and a chat model answers here. Leave it out.";
+        return Err(Error::unsupported("best_of", text));
+    }
+    let text = prompt(raw)?;
+    let mut request = Request {
+        origin: Some(Dialect::OpenAiCompletions),
+        ..openai_chat::parse_scalars(raw)
+    };
+    request.raw_prompt = true;
+    request.max_output_tokens = request.max_output_tokens.or(Some(DEFAULT_MAX_TOKENS));
+    request.messages = vec![Message {
+        role: Role::User,
+        parts: vec![Part::Text { text, cache: None }],
+        name: None,
+    }];
+    let is_extra = |name: &str| !SAID.contains(&name) && name != "user";
+    request.extras = raw
+        .fields()
+        .filter(|(name, value)| *value != "null" && is_extra(name))
+        .map(|(name, value)| (name.to_owned(), raw_json(value)))
+        .collect();
+    Ok(request)
+}
+
+/// The one prompt there is.
+fn prompt(raw: &RawObject) -> Result<String> {
+    let Some(prompt) = raw.json("prompt") else {
+        return Err(Error::missing_field("prompt"));
+    };
+    let mut items = prompt.items();
+    let text = prompt
+        .as_str()
+        .or_else(|| match (items.next(), items.next()) {
+            (Some(only), None) => only.as_str(),
+            _ => None,
+        });
+    match text {
+        Some(text) if !text.is_empty() => Ok(text.into_owned()),
+        Some(_) => Err(Error::invalid_value(
+            "prompt",
+            "`prompt` must not be empty.",
+        )),
+        None => {
+            let text = "A chat model answers here, and takes one prompt of text. Send each prompt in its own request.";
+            Err(Error::unsupported("prompt", text))
+        }
+    }
+}
+
+/// Writes a completion for a server that speaks this dialect. Only what was one can be one.
+pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Rendered> {
+    let prompt = match request.messages.as_slice() {
+        [Message { parts, .. }] if request.raw_prompt => match parts.as_slice() {
+            [Part::Text { text, .. }] => text,
+            _ => return Err(no_conversation()),
+        },
+        _ => return Err(no_conversation()),
+    };
+    let mut out = Vec::new();
+    {
+        let mut body = Object::new(&mut out);
+        body.put("model", target.model);
+        body.put("prompt", prompt);
+        body.put_some("max_tokens", request.max_output_tokens);
+        let sampling = &request.sampling;
+        let fields = [
+            ("temperature", sampling.temperature),
+            ("top_p", sampling.top_p),
+            ("min_p", sampling.min_p),
+            ("frequency_penalty", sampling.frequency_penalty),
+            ("presence_penalty", sampling.presence_penalty),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                body.raw(name, &value.to_string());
+            }
+        }
+        body.put_some("top_k", sampling.top_k);
+        body.put_some("seed", sampling.seed);
+        if !request.stop.is_empty() {
+            body.put("stop", &request.stop);
+        }
+        if request.candidates > 1 {
+            body.put("n", &request.candidates);
+        }
+        body.put_some("user", request.user.as_ref());
+        if request.stream {
+            body.put("stream", &true);
+            if target.quirks.stream_usage {
+                body.object("stream_options").put("include_usage", &true);
+            }
+        }
+        for (name, json) in &request.extras {
+            body.raw(name, json.get());
+        }
+    }
+    Ok(Rendered {
+        body: out.into(),
+        losses: request.losses.clone(),
+        ..Rendered::default()
+    })
+}
+
+fn no_conversation() -> Error {
+    Error::unsupported(
+        "model",
+        "The model completes text and holds no conversation. Use `/v1/completions`.",
+    )
+}
