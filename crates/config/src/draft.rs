@@ -1,0 +1,210 @@
+//! What was written: the shape of `tollgate.toml`, with the defaults for what it leaves out.
+//!
+//! Every value has its type, but nothing is known yet of how the values go together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tollgate_base::Secret;
+
+use crate::model::{
+    LogFormat, LogLevel, LogSettings, RetrySettings, ServerSettings, Strategy, StreamSettings,
+};
+
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) strict: bool,
+    pub(crate) built_in_model: bool,
+    pub(crate) detect_local_servers: bool,
+    pub(crate) default_model: Option<String>,
+    pub(crate) disabled_providers: Vec<String>,
+    pub(crate) server: ServerSettings,
+    pub(crate) workers: Option<usize>,
+    pub(crate) log: LogSettings,
+    pub(crate) streaming: StreamSettings,
+    pub(crate) retry: RetrySettings,
+    pub(crate) providers: BTreeMap<String, ProviderDraft>,
+    pub(crate) routes: BTreeMap<String, RouteDraft>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderDraft {
+    pub(crate) kind: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) api_key_env: Option<String>,
+    pub(crate) api_key_file: Option<PathBuf>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) headers: BTreeMap<String, Secret>,
+    pub(crate) models: Option<Vec<String>>,
+    pub(crate) enabled: bool,
+    pub(crate) allow_private: bool,
+    pub(crate) allow_http: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RouteDraft {
+    pub(crate) targets: Vec<String>,
+    pub(crate) strategy: Strategy,
+    pub(crate) strict: Option<bool>,
+}
+
+/// A place for a value of type `T`: the type itself, an optional one, or one with a narrower range.
+pub(crate) trait Holds<T> {
+    fn put(&mut self, value: T);
+    fn held(&self) -> Option<T>;
+}
+
+// === impl Draft ===
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            strict: false,
+            built_in_model: true,
+            detect_local_servers: true,
+            default_model: None,
+            disabled_providers: Vec::new(),
+            server: ServerSettings::default(),
+            workers: None,
+            log: LogSettings::default(),
+            streaming: StreamSettings::default(),
+            retry: RetrySettings::default(),
+            providers: BTreeMap::new(),
+            routes: BTreeMap::new(),
+        }
+    }
+}
+
+// === impl ProviderDraft ===
+
+impl Default for ProviderDraft {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            base_url: None,
+            api_key: None,
+            api_key_env: None,
+            api_key_file: None,
+            api_version: None,
+            headers: BTreeMap::new(),
+            models: None,
+            enabled: true,
+            allow_private: false,
+            allow_http: false,
+        }
+    }
+}
+
+// === impl RouteDraft ===
+
+impl Default for RouteDraft {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            strategy: Strategy::Order,
+            strict: None,
+        }
+    }
+}
+
+// === impl Holds ===
+
+impl<T: Clone> Holds<T> for T {
+    fn put(&mut self, value: T) {
+        *self = value;
+    }
+
+    fn held(&self) -> Option<T> {
+        Some(self.clone())
+    }
+}
+
+impl<T: Clone> Holds<T> for Option<T> {
+    fn put(&mut self, value: T) {
+        *self = Some(value);
+    }
+
+    fn held(&self) -> Option<T> {
+        self.clone()
+    }
+}
+
+// The range of a count's setting is narrower than these types, so no value is cut.
+
+impl Holds<u64> for u32 {
+    fn put(&mut self, value: u64) {
+        *self = Self::try_from(value).unwrap_or(Self::MAX);
+    }
+
+    fn held(&self) -> Option<u64> {
+        Some(u64::from(*self))
+    }
+}
+
+impl Holds<u64> for usize {
+    fn put(&mut self, value: u64) {
+        *self = Self::try_from(value).unwrap_or(Self::MAX);
+    }
+
+    fn held(&self) -> Option<u64> {
+        u64::try_from(*self).ok()
+    }
+}
+
+impl Holds<u64> for Option<usize> {
+    fn put(&mut self, value: u64) {
+        *self = usize::try_from(value).ok();
+    }
+
+    fn held(&self) -> Option<u64> {
+        self.and_then(|value| u64::try_from(value).ok())
+    }
+}
+
+/// An enumeration with the names that stand for its values in the file.
+macro_rules! named {
+    ($($type:ty { $($name:literal => $value:path),+ $(,)? })+) => {$(
+        impl $type {
+            pub(crate) const NAMES: &'static [&'static str] = &[$($name),+];
+
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($value => $name),+
+                }
+            }
+        }
+
+        impl Holds<&'static str> for $type {
+            fn put(&mut self, name: &'static str) {
+                $(if name == $name {
+                    *self = $value;
+                })+
+            }
+
+            fn held(&self) -> Option<&'static str> {
+                Some(self.name())
+            }
+        }
+    )+};
+}
+
+named! {
+    LogLevel {
+        "error" => Self::Error,
+        "warn" => Self::Warn,
+        "info" => Self::Info,
+        "debug" => Self::Debug,
+        "trace" => Self::Trace,
+    }
+    LogFormat {
+        "text" => Self::Text,
+        "json" => Self::Json,
+    }
+    Strategy {
+        "order" => Self::Order,
+        "spread" => Self::Spread,
+    }
+}

@@ -1,0 +1,257 @@
+//! What is true: the checked settings that every other part reads.
+//!
+//! A [`Config`] is plain and immutable. Nothing in it needs to be parsed, resolved or checked again: keys
+//! are read, addresses are addresses, every route's target names a provider that exists. The defaults of
+//! all settings stand in the `Default` implementations here, and the reference is printed from them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tollgate_base::Secret;
+use tollgate_catalog::ProviderRow;
+
+use crate::url::BaseUrl;
+
+/// The name under which the built-in model is a provider: `tollgate/<model>` in a route's targets.
+pub const BUILT_IN_PROVIDER: &str = "tollgate";
+
+/// Everything that one run of Tollgate is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the database and of the keys.
+    pub data_dir: PathBuf,
+    pub server: ServerSettings,
+    pub log: LogSettings,
+    pub streaming: StreamSettings,
+    pub retry: RetrySettings,
+    /// A request that cannot be carried whole to the provider's dialect is refused.
+    pub strict: bool,
+    /// The model that ships with the binary answers.
+    pub built_in_model: bool,
+    /// Model servers on their usual local ports are looked for at the start.
+    pub detect_local_servers: bool,
+    /// The model of a request that names none.
+    pub default_model: Option<String>,
+    /// The providers that are switched on, by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// The model names that callers use beside the providers' own, by name.
+    pub routes: BTreeMap<String, Route>,
+    /// Names of rows and providers that must stay off, also when a local server of that kind is found.
+    pub disabled_providers: Vec<String>,
+    pub first_keys: FirstKeys,
+}
+
+/// The HTTP edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    /// Threads that serve; the number of cores unless set.
+    pub workers: usize,
+    /// Seconds that open calls get to end when the service stops.
+    pub drain: Duration,
+    pub limits: LimitSettings,
+}
+
+/// Bounds on what a client may send and how slowly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    pub body_bytes: u64,
+    /// Request line and headers together.
+    pub head_bytes: u64,
+    pub header_count: usize,
+    pub uri_bytes: u64,
+    /// Request bodies of all open calls together.
+    pub in_flight_body_bytes: u64,
+    pub connections: usize,
+    /// A kept-alive connection without a request.
+    pub idle_timeout: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub head_timeout: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body_timeout: Duration,
+    /// A client that takes no byte of its answer.
+    pub write_idle_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How long a call to a provider may take, phase by phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Pause in a stream after which a heartbeat is sent, where the dialect has one.
+    pub heartbeat: Duration,
+    pub connect_timeout: Duration,
+    /// From the request to the provider's first byte.
+    pub first_byte_timeout: Duration,
+    /// Between two bytes of the answer.
+    pub idle_timeout: Duration,
+    /// One call, all attempts and the whole stream.
+    pub total_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// Attempts for one call, the first included.
+    pub max_attempts: u32,
+    pub base_delay: Duration,
+    pub max_delay: Duration,
+    /// Retries allowed in a window, as percent of the calls in it.
+    pub budget_percent: u32,
+    /// Retries that are always allowed in a window.
+    pub budget_floor: u32,
+}
+
+/// A provider that is switched on: its row of the catalogue, with what the user wrote laid over it.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The name that targets use: `openai` in `openai/gpt-5`.
+    pub name: String,
+    pub row: &'static ProviderRow,
+    pub base_url: BaseUrl,
+    /// `None` where the server takes none.
+    pub key: Option<Secret>,
+    /// The row's headers, overlaid with the user's: lower-case name, value.
+    pub headers: Vec<(String, Secret)>,
+    /// The only models that may be used, where the user listed them.
+    pub models: Option<Vec<String>>,
+    pub origin: Origin,
+}
+
+/// Where a provider comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A `[providers.<name>]` table.
+    File,
+    /// A key in this environment variable.
+    Environment(String),
+    /// A server that answered on its usual local port.
+    Detected,
+}
+
+/// A model name that callers use, and what serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub name: String,
+    /// At least one; no two alike.
+    pub targets: Vec<RouteTarget>,
+    pub strategy: Strategy,
+    /// As the global setting, for this route alone.
+    pub strict: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// A name in [`Config::providers`], or [`BUILT_IN_PROVIDER`].
+    pub provider: String,
+    /// The provider's own name of the model.
+    pub model: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// The first target serves; the next ones only when it cannot.
+    Order,
+    /// Calls are spread over the targets; the others serve when the chosen one cannot.
+    Spread,
+}
+
+/// Keys that the first start takes instead of making random ones.
+#[derive(Clone, Debug, Default)]
+pub struct FirstKeys {
+    /// `TOLLGATE_ADMIN_KEY`
+    pub admin: Option<Secret>,
+    /// `TOLLGATE_KEY`
+    pub caller: Option<Secret>,
+}
+
+// === impl ServerSettings ===
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4321)),
+            workers: 0,
+            drain: Duration::from_mins(2),
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+// === impl LimitSettings ===
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            head_bytes: 32 << 10,
+            header_count: 100,
+            uri_bytes: 8 << 10,
+            in_flight_body_bytes: 512 << 20,
+            connections: 20_000,
+            idle_timeout: Duration::from_mins(1),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_mins(1),
+            write_idle_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+// === impl LogSettings ===
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+        }
+    }
+}
+
+// === impl StreamSettings ===
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_mins(10),
+            idle_timeout: Duration::from_mins(5),
+            total_timeout: Duration::from_hours(1),
+        }
+    }
+}
+
+// === impl RetrySettings ===
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            base_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(8),
+            budget_percent: 20,
+            budget_floor: 3,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The settings in force, as a settings file with its secrets masked.
+
+use tollgate_base::Secret;
+
+use crate::draft::{Draft, ProviderDraft, RouteDraft};
+use crate::kind::key;
+use crate::model::{Config, Origin, Provider, Route};
+use crate::reference::{push, split};
+use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
+use crate::url::Reach;
+
+impl Config {
+    /// This configuration as a settings file: every setting with its value, defaults too. A secret is `"…"`,
+    /// which is refused when it is read back.
+    pub fn effective_toml(&self) -> String {
+        let mut out = String::new();
+        let mut draft = draft_of(self);
+        for section in SECTIONS {
+            if !section.path.is_empty() {
+                push(&mut out, format_args!("\n[{}]\n", section.path));
+            }
+            for setting in SETTINGS
+                .iter()
+                .filter(|setting| split(setting.path).0 == section.path)
+            {
+                line(&mut out, setting, &mut draft);
+            }
+        }
+        for (name, provider) in &self.providers {
+            push(
+                &mut out,
+                format_args!(
+                    "\n# {}\n[providers.{}]\n",
+                    origin(&provider.origin),
+                    key(name)
+                ),
+            );
+            let mut draft = draft_of_provider(provider);
+            for setting in PROVIDER_SETTINGS {
+                line(&mut out, setting, &mut draft);
+            }
+        }
+        for (name, route) in &self.routes {
+            push(&mut out, format_args!("\n[routes.{}]\n", key(name)));
+            let mut draft = draft_of_route(route);
+            for setting in ROUTE_SETTINGS {
+                line(&mut out, setting, &mut draft);
+            }
+        }
+        out
+    }
+}
+
+fn line<D>(out: &mut String, setting: &Setting<D>, draft: &mut D) {
+    if let Some(value) = setting.kind.written(draft) {
+        push(out, format_args!("{} = {value}\n", split(setting.path).1));
+    }
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::File => "from the settings file".to_owned(),
+        Origin::Environment(variable) => format!("on because {variable} is set"),
+        Origin::Detected => "found on this machine".to_owned(),
+    }
+}
+
+fn draft_of(config: &Config) -> Draft {
+    Draft {
+        data_dir: Some(config.data_dir.clone()),
+        strict: config.strict,
+        built_in_model: config.built_in_model,
+        detect_local_servers: config.detect_local_servers,
+        default_model: config.default_model.clone(),
+        disabled_providers: config.disabled_providers.clone(),
+        server: config.server.clone(),
+        workers: Some(config.server.workers),
+        log: config.log.clone(),
+        streaming: config.streaming.clone(),
+        retry: config.retry.clone(),
+        ..Draft::default()
+    }
+}
+
+fn draft_of_provider(provider: &Provider) -> ProviderDraft {
+    let row = provider.row;
+    let is_version = |name: &str| row.version_header.as_deref() == Some(name);
+    let of_row = |name: &str, value: &Secret| {
+        row.headers
+            .iter()
+            .any(|(known, text)| known == name && text == value.expose())
+    };
+    let (key, variable) = match (&provider.origin, &provider.key) {
+        (Origin::Environment(variable), Some(_)) => (None, Some(variable.clone())),
+        (_, key) => (key.clone(), None),
+    };
+    ProviderDraft {
+        kind: Some(row.id.clone()),
+        base_url: Some(provider.base_url.as_str().to_owned()),
+        api_key: key,
+        api_key_env: variable,
+        api_version: provider
+            .headers
+            .iter()
+            .find(|(name, _)| is_version(name))
+            .map(|(_, value)| value.expose().to_owned()),
+        headers: provider
+            .headers
+            .iter()
+            .filter(|(name, value)| !is_version(name) && !of_row(name, value))
+            .cloned()
+            .collect(),
+        models: provider.models.clone(),
+        allow_private: provider.base_url.reach() == Reach::Private,
+        allow_http: provider.base_url.reach() == Reach::Public && !provider.base_url.is_tls(),
+        ..ProviderDraft::default()
+    }
+}
+
+fn draft_of_route(route: &Route) -> RouteDraft {
+    RouteDraft {
+        targets: route
+            .targets
+            .iter()
+            .map(|target| format!("{}/{}", target.provider, target.model))
+            .collect(),
+        strategy: route.strategy,
+        strict: Some(route.strict),
+    }
+}
