@@ -1,0 +1,115 @@
+//! The one error of the engine: what kind of thing went wrong, and a sentence that names the next step.
+//!
+//! It does not know about HTTP or dialects: whoever calls the engine turns a kind into a status.
+
+use std::fmt;
+
+/// Why the engine refused or gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineError {
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+/// What went wrong, for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Prompt and wished output do not fit into the model's window. `max_output` is 0 where the caller named none.
+    /// `prompt_tokens` is exact unless the text is so long that it cannot fit however it is split; then it is the
+    /// least number of tokens that the text can have.
+    ContextOverflow {
+        prompt_tokens: u32,
+        max_output: u32,
+        window: u32,
+    },
+    /// A value that the engine does not take; `param` is the name of the field.
+    InvalidParameter { param: &'static str },
+    /// Every place in the batch and in the queue is taken.
+    Busy,
+    /// A well-formed model file of a kind that the engine cannot run.
+    UnsupportedModel,
+    /// The model file cannot be read or contradicts itself.
+    CorruptModel,
+    /// Something that this model cannot do.
+    Unsupported { what: &'static str },
+    /// The engine's own fault.
+    Internal,
+}
+
+impl EngineError {
+    pub(crate) fn context_overflow(
+        prompt_tokens: u32,
+        max_output: u32,
+        window: u32,
+    ) -> EngineError {
+        let message = if max_output == 0 {
+            format!(
+                "the prompt has {prompt_tokens} tokens and the model's window {window}; shorten the prompt so that \
+                 at least one token is left for the answer"
+            )
+        } else {
+            format!(
+                "the prompt has {prompt_tokens} tokens and {max_output} are asked for, more than the model's window \
+                 of {window}; shorten the prompt or lower max_tokens"
+            )
+        };
+        EngineError {
+            kind: ErrorKind::ContextOverflow {
+                prompt_tokens,
+                max_output,
+                window,
+            },
+            message,
+        }
+    }
+
+    pub(crate) fn invalid(param: &'static str, message: impl Into<String>) -> EngineError {
+        EngineError {
+            kind: ErrorKind::InvalidParameter { param },
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn busy() -> EngineError {
+        EngineError {
+            kind: ErrorKind::Busy,
+            message: "the local engine's queue is full; try again in a moment".to_owned(),
+        }
+    }
+
+    pub(crate) fn corrupt(message: impl Into<String>) -> EngineError {
+        EngineError {
+            kind: ErrorKind::CorruptModel,
+            message: format!("the model file is corrupt: {}", message.into()),
+        }
+    }
+
+    pub(crate) fn unsupported_model(message: impl Into<String>) -> EngineError {
+        EngineError {
+            kind: ErrorKind::UnsupportedModel,
+            message: format!("the model file is not supported: {}", message.into()),
+        }
+    }
+
+    pub(crate) fn unsupported(what: &'static str, message: impl Into<String>) -> EngineError {
+        EngineError {
+            kind: ErrorKind::Unsupported { what },
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> EngineError {
+        EngineError {
+            kind: ErrorKind::Internal,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for EngineError {}

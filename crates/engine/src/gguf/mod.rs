@@ -1,0 +1,278 @@
+//! Reads a GGUF file: its metadata and where its tensors lie. Everything borrows from the bytes given.
+//!
+//! Owns the file format, version 2 and 3 (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>). Every length
+//! and offset is checked against the bytes there are, and nothing is allocated that the file's own size does not
+//! justify, so any bytes at all give a file or an error. It does not know what the keys and tensors mean.
+
+mod reader;
+
+use std::collections::BTreeMap;
+
+use self::reader::Reader;
+pub use self::reader::{Array, Value};
+use crate::error::EngineError;
+pub use crate::tokenizer::Tokenizer;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"GGUF");
+const MAX_DIMENSIONS: u32 = 4;
+const DEFAULT_ALIGNMENT: u64 = 32;
+const MAX_ALIGNMENT: u64 = 1 << 16;
+
+/// A model file, taken apart.
+#[derive(Debug)]
+pub struct Gguf<'a> {
+    metadata: BTreeMap<&'a str, Value<'a>>,
+    tensors: BTreeMap<&'a str, Tensor<'a>>,
+}
+
+/// One tensor, still in the file's encoding.
+#[derive(Debug, Clone)]
+pub struct Tensor<'a> {
+    pub name: &'a str,
+    /// Innermost first: a matrix of `rows` x `columns` has `[columns, rows]`.
+    pub dimensions: Vec<usize>,
+    pub encoding: Encoding,
+    pub data: &'a [u8],
+}
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+}
+
+struct Placed<'a> {
+    tensor: Tensor<'a>,
+    offset: u64,
+}
+
+// === impl Gguf ===
+
+impl<'a> Gguf<'a> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Gguf<'a>, EngineError> {
+        let mut reader = Reader::new(bytes);
+        if reader.u32("the magic number")? != MAGIC {
+            return Err(EngineError::corrupt("it does not begin with GGUF"));
+        }
+        let version = reader.u32("the version")?;
+        if !matches!(version, 2 | 3) {
+            return Err(EngineError::unsupported_model(format!(
+                "GGUF version {version}; versions 2 and 3 are read"
+            )));
+        }
+        let n_tensors = reader.u64("the number of tensors")?;
+        let n_keys = reader.u64("the number of keys")?;
+        let mut metadata = BTreeMap::new();
+        for _ in 0..n_keys {
+            let key = reader.string("a key")?;
+            let value = reader.value(key)?;
+            if metadata.insert(key, value).is_some() {
+                return Err(EngineError::corrupt(format!(
+                    "the key {key} is there twice"
+                )));
+            }
+        }
+        let mut placed = Vec::new();
+        for _ in 0..n_tensors {
+            placed.push(read_tensor(&mut reader)?);
+        }
+        let start = reader.position().next_multiple_of(alignment(&metadata)?);
+        let tensors = place(placed, bytes, start)?;
+        Ok(Gguf { metadata, tensors })
+    }
+
+    pub fn value(&self, key: &str) -> Option<&Value<'a>> {
+        self.metadata.get(key)
+    }
+
+    pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
+        self.tensors.get(name)
+    }
+
+    /// A key that must be there and be text.
+    pub(crate) fn text(&self, key: &str) -> Result<&'a str, EngineError> {
+        self.optional_text(key)?
+            .ok_or_else(|| EngineError::corrupt(format!("the key {key} is missing")))
+    }
+
+    pub(crate) fn optional_text(&self, key: &str) -> Result<Option<&'a str>, EngineError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(EngineError::corrupt(format!("the key {key} is not text"))),
+        }
+    }
+
+    /// A key that must be there and be a count.
+    pub(crate) fn count(&self, key: &str) -> Result<u32, EngineError> {
+        self.optional_count(key)?
+            .ok_or_else(|| EngineError::corrupt(format!("the key {key} is missing")))
+    }
+
+    pub(crate) fn optional_count(&self, key: &str) -> Result<Option<u32>, EngineError> {
+        let wrong = || {
+            EngineError::corrupt(format!(
+                "the key {key} is not a number from 0 to 4294967295"
+            ))
+        };
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Unsigned(n)) => u32::try_from(*n).map(Some).map_err(|_| wrong()),
+            Some(Value::Signed(n)) => u32::try_from(*n).map(Some).map_err(|_| wrong()),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    pub(crate) fn optional_float(&self, key: &str) -> Result<Option<f64>, EngineError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Float(x)) if x.is_finite() => Ok(Some(*x)),
+            Some(_) => Err(EngineError::corrupt(format!(
+                "the key {key} is not a finite number"
+            ))),
+        }
+    }
+
+    pub(crate) fn optional_bool(&self, key: &str) -> Result<Option<bool>, EngineError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Bool(b)) => Ok(Some(*b)),
+            Some(_) => Err(EngineError::corrupt(format!(
+                "the key {key} is not true or false"
+            ))),
+        }
+    }
+
+    /// A key that must be there and be a list of texts.
+    pub(crate) fn texts(&self, key: &str) -> Result<&[&'a str], EngineError> {
+        match self.value(key) {
+            Some(Value::Array(Array::Texts(texts))) => Ok(texts),
+            Some(_) => Err(EngineError::corrupt(format!(
+                "the key {key} is not a list of texts"
+            ))),
+            None => Err(EngineError::corrupt(format!("the key {key} is missing"))),
+        }
+    }
+
+    pub(crate) fn optional_integers(&self, key: &str) -> Result<Option<Vec<i64>>, EngineError> {
+        let wrong = || EngineError::corrupt(format!("the key {key} is not a list of numbers"));
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Array(array)) => array.integers().map(Some).ok_or_else(wrong),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A tensor that must be there.
+    pub(crate) fn required(&self, name: &str) -> Result<&Tensor<'a>, EngineError> {
+        self.tensor(name)
+            .ok_or_else(|| EngineError::corrupt(format!("the tensor {name} is missing")))
+    }
+}
+
+// === impl Encoding ===
+
+impl Encoding {
+    fn from_id(id: u32, name: &str) -> Result<Encoding, EngineError> {
+        match id {
+            0 => Ok(Encoding::F32),
+            1 => Ok(Encoding::F16),
+            8 => Ok(Encoding::Q8_0),
+            30 => Ok(Encoding::Bf16),
+            other => Err(EngineError::unsupported_model(format!(
+                "the tensor {name} has ggml type {other}; F32, F16, BF16 and Q8_0 are read"
+            ))),
+        }
+    }
+
+    /// Numbers in a block, and bytes of a block.
+    pub(crate) fn block(self) -> (usize, usize) {
+        match self {
+            Encoding::F32 => (1, 4),
+            Encoding::F16 | Encoding::Bf16 => (1, 2),
+            Encoding::Q8_0 => (32, 34),
+        }
+    }
+}
+
+fn read_tensor<'a>(reader: &mut Reader<'a>) -> Result<Placed<'a>, EngineError> {
+    let name = reader.string("a tensor's name")?;
+    let n_dimensions = reader.u32(name)?;
+    if n_dimensions == 0 || n_dimensions > MAX_DIMENSIONS {
+        return Err(EngineError::corrupt(format!(
+            "the tensor {name} has {n_dimensions} dimensions"
+        )));
+    }
+    let mut dimensions = Vec::new();
+    for _ in 0..n_dimensions {
+        let size = usize::try_from(reader.u64(name)?).unwrap_or(0);
+        if size == 0 {
+            return Err(EngineError::corrupt(format!(
+                "a dimension of the tensor {name} is unusable"
+            )));
+        }
+        dimensions.push(size);
+    }
+    let encoding = Encoding::from_id(reader.u32(name)?, name)?;
+    let offset = reader.u64(name)?;
+    Ok(Placed {
+        tensor: Tensor {
+            name,
+            dimensions,
+            encoding,
+            data: &[],
+        },
+        offset,
+    })
+}
+
+fn alignment(metadata: &BTreeMap<&str, Value<'_>>) -> Result<u64, EngineError> {
+    match metadata.get("general.alignment") {
+        None => Ok(DEFAULT_ALIGNMENT),
+        Some(Value::Unsigned(n)) if n.is_power_of_two() && *n <= MAX_ALIGNMENT => Ok(*n),
+        Some(_) => Err(EngineError::corrupt(
+            "general.alignment is not a small power of two",
+        )),
+    }
+}
+
+/// Gives every tensor its bytes.
+fn place<'a>(
+    placed: Vec<Placed<'a>>,
+    bytes: &'a [u8],
+    start: u64,
+) -> Result<BTreeMap<&'a str, Tensor<'a>>, EngineError> {
+    let mut tensors = BTreeMap::new();
+    for Placed { mut tensor, offset } in placed {
+        let name = tensor.name;
+        let beyond =
+            || EngineError::corrupt(format!("the tensor {name} lies beyond the end of the file"));
+        let (per_block, block_bytes) = tensor.encoding.block();
+        if !tensor.dimensions[0].is_multiple_of(per_block) {
+            return Err(EngineError::corrupt(format!(
+                "the rows of the tensor {name} are not whole blocks of {per_block}"
+            )));
+        }
+        let size = tensor
+            .dimensions
+            .iter()
+            .try_fold(1_usize, |product, n| product.checked_mul(*n))
+            .and_then(|n| (n / per_block).checked_mul(block_bytes))
+            .ok_or_else(beyond)?;
+        let from = start
+            .checked_add(offset)
+            .and_then(|from| usize::try_from(from).ok())
+            .ok_or_else(beyond)?;
+        let to = from.checked_add(size).ok_or_else(beyond)?;
+        tensor.data = bytes.get(from..to).ok_or_else(beyond)?;
+        if tensors.insert(name, tensor).is_some() {
+            return Err(EngineError::corrupt(format!(
+                "the tensor {name} is there twice"
+            )));
+        }
+    }
+    Ok(tensors)
+}

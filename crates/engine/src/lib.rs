@@ -1,0 +1,34 @@
+//! Local inference behind a face like an upstream's: a request goes in, events come out, dropping cancels.
+//!
+//! Owns everything from a model file to text: the GGUF reader (`gguf`), the tokenizer, the chat template, the network
+//! (`model`), the order and meaning of the sampling parameters (`sampling`), stop sequences and whole characters
+//! (`text`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`). It carries a tiny model of its
+//! own that answers questions about Tollgate.
+//!
+//! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
+//! is loaded and no thread runs before the first request, and the model is freed after five minutes without one.
+//!
+//! The walk of a call: [`Engine::generate`] checks ranges and takes a place, the worker tokenizes and answers with the
+//! prompt's length or a refusal, [`Generation::next`] gives text as it is drawn, and the last event says why it ended
+//! and what it used.
+
+mod batch;
+mod engine;
+mod error;
+mod generation;
+pub mod gguf;
+mod model;
+mod queue;
+mod random;
+mod request;
+mod sampling;
+mod sequence;
+mod template;
+mod text;
+mod tokenizer;
+mod worker;
+
+pub use self::engine::Engine;
+pub use self::error::{EngineError, ErrorKind};
+pub use self::generation::{Event, FinishReason, Generation, Usage};
+pub use self::request::{Message, Prompt, Request, Role, Sampling};

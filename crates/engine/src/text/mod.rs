@@ -1,0 +1,117 @@
+//! From the tokens' bytes to the text that a caller may see: whole characters only, nothing of a stop sequence.
+//!
+//! `push` and `finish` are without IO. Bytes that can never become a character turn into U+FFFD, as
+//! `String::from_utf8_lossy` would over the whole answer. Text that may be the beginning of a stop sequence is held
+//! back until it is told. Where several stop sequences end at one place, the longest is the one reported.
+
+#[derive(Debug, Default)]
+pub(crate) struct AnswerText {
+    /// The beginning of a character: at most three bytes.
+    bytes: Vec<u8>,
+    /// Text that may be the beginning of a stop sequence.
+    held: String,
+    stops: Vec<String>,
+}
+
+/// What a push lets out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    Text(String),
+    /// The text before the stop sequence, and the stop sequence. Nothing may be pushed after it.
+    Stopped(String, String),
+}
+
+impl AnswerText {
+    /// No stop sequence may be empty.
+    pub(crate) fn new(stops: Vec<String>) -> AnswerText {
+        AnswerText {
+            bytes: Vec::new(),
+            held: String::new(),
+            stops,
+        }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Released {
+        self.bytes.extend_from_slice(bytes);
+        let (text, n_used) = whole_characters(&self.bytes);
+        self.held.push_str(&text);
+        self.bytes.drain(..n_used);
+        self.release()
+    }
+
+    /// The answer is over: what was held back is text after all.
+    pub(crate) fn finish(&mut self) -> Released {
+        let rest = String::from_utf8_lossy(&self.bytes).into_owned();
+        self.bytes.clear();
+        self.held.push_str(&rest);
+        match self.release() {
+            Released::Text(mut text) => {
+                text.push_str(&std::mem::take(&mut self.held));
+                Released::Text(text)
+            }
+            stopped @ Released::Stopped(..) => stopped,
+        }
+    }
+
+    fn release(&mut self) -> Released {
+        let found = self
+            .stops
+            .iter()
+            .filter_map(|stop| {
+                self.held
+                    .find(stop.as_str())
+                    .map(|at| (at + stop.len(), at, stop))
+            })
+            .min();
+        if let Some((_, at, stop)) = found {
+            let stop = stop.clone();
+            self.held.truncate(at);
+            return Released::Stopped(std::mem::take(&mut self.held), stop);
+        }
+        let kept = self
+            .held
+            .split_off(self.held.len() - self.may_begin_a_stop());
+        Released::Text(std::mem::replace(&mut self.held, kept))
+    }
+
+    /// The length of the longest end of the held text that is the beginning of a stop sequence.
+    fn may_begin_a_stop(&self) -> usize {
+        let end_begins = |stop: &String| {
+            let beginnings = stop.char_indices().map(|(i, _)| &stop[..i]);
+            beginnings
+                .rev()
+                .find(|beginning| self.held.ends_with(beginning))
+                .map_or(0, str::len)
+        };
+        self.stops.iter().map(end_begins).max().unwrap_or(0)
+    }
+}
+
+/// The text of the bytes, and how many of them it took: all but the beginning of a character at the end.
+fn whole_characters(bytes: &[u8]) -> (String, usize) {
+    let mut text = String::new();
+    let mut n_used = bytes.len();
+    let mut chunks = bytes.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().is_empty() {
+            continue;
+        }
+        let at_the_end = chunks.peek().is_none();
+        if at_the_end && may_become_a_character(chunk.invalid()) {
+            n_used -= chunk.invalid().len();
+        } else {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    (text, n_used)
+}
+
+/// Of bytes that are not a character: whether they end too early, rather than being wrong.
+fn may_become_a_character(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes)
+        .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+}
+
+#[cfg(test)]
+mod tests;
