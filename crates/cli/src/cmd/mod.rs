@@ -1,0 +1,6 @@
+//! The subcommands, one file each.
+
+pub(crate) mod chat;
+pub(crate) mod config;
+pub(crate) mod keys;
+pub(crate) mod serve;

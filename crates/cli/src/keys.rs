@@ -1,0 +1,122 @@
+//! The first keys: made once, from the environment or at random, and shown once.
+
+use tollgate_base::{Clock, Error, IdSource, Result, Secret};
+use tollgate_config::FirstKeys;
+use tollgate_policy::key::{KeyRecord, KeyRing, KeyStore, Role, Token};
+
+/// The keys that this start made and that nobody has seen yet.
+#[derive(Debug, Default)]
+pub(crate) struct NewKeys {
+    pub(crate) admin: Option<Secret>,
+    pub(crate) caller: Option<Secret>,
+}
+
+/// Makes sure that there are keys, and reads them all.
+pub(crate) fn prepare(
+    store: &dyn KeyStore,
+    first: &FirstKeys,
+    clock: &dyn Clock,
+) -> Result<(KeyRing, NewKeys)> {
+    let known = store.keys()?;
+    let mut new = NewKeys::default();
+    for (role, name, given) in [
+        (Role::Admin, "first admin key", &first.admin),
+        (Role::Model, "first key", &first.caller),
+    ] {
+        match given {
+            Some(text) => {
+                let token = read(role, text)?;
+                if known.iter().all(|key| key.digest != token.digest()) {
+                    add(store, &token, name, clock)?;
+                }
+            }
+            None if known.is_empty() => {
+                let token = Token::generate(role)?;
+                add(store, &token, name, clock)?;
+                let shown = Some(token.secret().clone());
+                match role {
+                    Role::Admin => new.admin = shown,
+                    Role::Model => new.caller = shown,
+                }
+            }
+            None => {}
+        }
+    }
+    Ok((KeyRing::new(store.keys()?), new))
+}
+
+fn read(role: Role, text: &Secret) -> Result<Token> {
+    let (variable, option) = match role {
+        Role::Admin => ("TOLLGATE_ADMIN_KEY", " --admin"),
+        Role::Model => ("TOLLGATE_KEY", ""),
+    };
+    Token::parse(text.expose()).filter(|token| token.role() == role).ok_or_else(|| {
+        let message = format!(
+            "{variable} holds no key of the right form. Make one with `tollgate keys generate{option}`, \
+             or leave the variable out and the first start makes one."
+        );
+        Error::invalid_value(variable, message)
+    })
+}
+
+fn add(store: &dyn KeyStore, token: &Token, name: &str, clock: &dyn Clock) -> Result<()> {
+    store.add_key(&KeyRecord {
+        id: IdSource::from_entropy().next("key_"),
+        name: name.to_owned(),
+        role: token.role(),
+        digest: token.digest(),
+        created_at: clock.now(),
+        expires_at: None,
+        revoked_at: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_base::ManualClock;
+    use tollgate_store::MemoryStore;
+
+    #[test]
+    fn the_first_start_makes_two_keys_and_the_second_none() {
+        let (store, clock) = (MemoryStore::default(), ManualClock::default());
+        let (ring, new) = prepare(&store, &FirstKeys::default(), &clock).unwrap();
+        let key = new.caller.unwrap();
+        assert!(ring.check(key.expose(), Role::Model, clock.now()).is_ok());
+        assert!(
+            ring.check(new.admin.unwrap().expose(), Role::Admin, clock.now())
+                .is_ok()
+        );
+        let (ring, new) = prepare(&store, &FirstKeys::default(), &clock).unwrap();
+        assert!(new.caller.is_none() && new.admin.is_none());
+        assert!(ring.check(key.expose(), Role::Model, clock.now()).is_ok());
+    }
+
+    #[test]
+    fn keys_of_the_environment_are_taken_and_never_shown() {
+        let (store, clock) = (MemoryStore::default(), ManualClock::default());
+        let token = Token::generate(Role::Model).unwrap();
+        let first = FirstKeys {
+            caller: Some(token.secret().clone()),
+            ..FirstKeys::default()
+        };
+        let (ring, new) = prepare(&store, &first, &clock).unwrap();
+        assert!(new.caller.is_none() && new.admin.is_some());
+        assert!(
+            ring.check(token.secret().expose(), Role::Model, clock.now())
+                .is_ok()
+        );
+        prepare(&store, &first, &clock).unwrap();
+        assert_eq!(store.keys().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_weak_key_of_the_environment_is_refused_without_being_repeated() {
+        let first = FirstKeys {
+            caller: Some(Secret::new("sk-1234-canary")),
+            ..FirstKeys::default()
+        };
+        let error = prepare(&MemoryStore::default(), &first, &ManualClock::default()).unwrap_err();
+        assert!(error.message().contains("TOLLGATE_KEY") && !error.message().contains("canary"));
+    }
+}

@@ -1,0 +1,34 @@
+//! The call pipeline. One function, [`Gateway::serve`], takes every call of every dialect, streaming or not:
+//!
+//! | stage | file | in, out |
+//! |---|---|---|
+//! | authenticate | `authenticate.rs` | headers, `Caller` |
+//! | read | `call.rs` | body, `Call` |
+//! | plan | `plan.rs` | `Call`, `Plan` (ordered targets) |
+//! | attempt | `attempt.rs`, `provider.rs`, `local.rs` | target, `Reply` |
+//! | relay | `relay.rs` | `Reply`, HTTP body |
+//! | settle | `record.rs` | usage and outcome, the call's record |
+//!
+//! It knows HTTP's words (`http`), no server framework, no command line and no concrete store. A call holds
+//! one immutable [`Snapshot`] of the configuration from its start to its end.
+
+mod attempt;
+mod authenticate;
+mod body;
+mod call;
+mod gateway;
+mod local;
+mod models;
+mod plan;
+mod provider;
+mod record;
+mod relay;
+mod reply;
+mod snapshot;
+
+pub use body::Body;
+pub use call::Inbound;
+pub use gateway::{Gateway, Shared};
+pub use models::Page;
+pub use reply::error_response;
+pub use snapshot::Snapshot;

@@ -1,0 +1,294 @@
+//! One attempt at the built-in model: the IR in the engine's words, and the engine's events in the IR's.
+
+use std::task::{Context, Poll};
+
+use tollgate_base::{Error, Kind, Provenance, Result, Usage};
+use tollgate_dialect::{
+    Loss, LossKind, Reading, encoder,
+    ir::{self, BlockStart, Delta, Event, FinishReason},
+    parse_request, render_response,
+};
+use tollgate_engine::{
+    EngineError, ErrorKind, Event as EngineEvent, FinishReason as EngineFinish, Generation,
+    Message, Prompt, Request, Role, Sampling,
+};
+
+use crate::{
+    attempt::{Attempt, Content, Reply},
+    provider::plain_options,
+    relay::{Flow, Output},
+};
+
+/// The name of the built-in model.
+pub(crate) const MODEL: &str = "tollgate-demo";
+
+/// A running generation, told as IR events.
+#[derive(Debug)]
+pub(crate) struct LocalStream {
+    generation: Generation,
+    started: bool,
+    ended: bool,
+}
+
+pub(crate) async fn answer(attempt: Attempt<'_>) -> Result<Reply> {
+    let call = attempt.call;
+    let request = parse_request(call.dialect, &call.raw)?;
+    let mut losses = request.losses.clone();
+    let request = engine_request(&request, &mut losses)?;
+    attempt.check_losses(&losses)?;
+    let generation = attempt
+        .gateway
+        .shared
+        .engine
+        .generate(request)
+        .await
+        .map_err(|error| engine_error(&error))?;
+    let mut stream = LocalStream {
+        generation,
+        started: false,
+        ended: false,
+    };
+    let options = plain_options(attempt);
+    let content = if call.head.stream {
+        let output = Output::Encoded(encoder(call.dialect, options));
+        let mut flow = Flow::from_engine(stream, output);
+        flow.accept(attempt.snapshot.heartbeat()).await?;
+        Content::Stream(Box::new(flow))
+    } else {
+        let mut events = Vec::new();
+        while std::future::poll_fn(|cx| stream.poll_events(cx, &mut events)).await {}
+        let response = ir::Response::from_events(events)?;
+        let reading = Reading {
+            usage: response.usage,
+            finish: Some(response.finish.clone()),
+        };
+        Content::Whole {
+            body: render_response(call.dialect, &response, &options),
+            reading,
+        }
+    };
+    Ok(Reply {
+        content,
+        losses,
+        upstream_request_id: None,
+    })
+}
+
+impl LocalStream {
+    /// Appends the next events. `false` when the generation has ended.
+    pub(crate) fn poll_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<Event>) -> Poll<bool> {
+        if self.ended {
+            return Poll::Ready(false);
+        }
+        if !self.started {
+            self.started = true;
+            out.push(Event::Start {
+                id: String::new(),
+                model: MODEL.to_owned(),
+            });
+            out.push(Event::BlockStart {
+                index: 0,
+                block: BlockStart::Text,
+            });
+            return Poll::Ready(true);
+        }
+        let Poll::Ready(event) = self.generation.poll_next(cx) else {
+            return Poll::Pending;
+        };
+        match event {
+            Some(EngineEvent::Text(text)) => {
+                out.push(Event::Delta {
+                    index: 0,
+                    delta: Delta::Text(text),
+                });
+            }
+            Some(EngineEvent::Done { reason, usage }) => {
+                self.ended = true;
+                out.push(Event::BlockEnd { index: 0 });
+                out.push(Event::Usage(usage_of(usage)));
+                out.push(Event::Finish(finish_of(reason)));
+            }
+            Some(EngineEvent::Failed(error)) => {
+                self.ended = true;
+                out.push(Event::Error(engine_error(&error)));
+            }
+            None => {
+                self.ended = true;
+                out.push(Event::Error(Error::internal(
+                    "The built-in model stopped without a word.",
+                )));
+            }
+        }
+        Poll::Ready(true)
+    }
+}
+
+fn engine_request(request: &ir::Request, losses: &mut Vec<Loss>) -> Result<Request> {
+    refuse_what_it_cannot(request)?;
+    let mut lose = |field: &str, reason: &str| {
+        losses.push(Loss {
+            field: field.to_owned(),
+            kind: LossKind::Dropped,
+            reason: reason.to_owned(),
+        });
+    };
+    if !request.tools.is_empty() && request.tool_choice != Some(ir::ToolChoice::None) {
+        lose("tools", "the built-in model calls no tools");
+    }
+    if request.reasoning.is_some() {
+        lose("reasoning", "the built-in model does not reason");
+    }
+    for (field, _) in &request.extras {
+        lose(field, "the built-in model does not know it");
+    }
+    let wanted = &request.sampling;
+    let default = Sampling::default();
+    Ok(Request {
+        prompt: prompt(request)?,
+        sampling: Sampling {
+            temperature: single(wanted.temperature, default.temperature),
+            top_p: single(wanted.top_p, default.top_p),
+            top_k: wanted
+                .top_k
+                .map_or(default.top_k, |k| u32::try_from(k).unwrap_or(u32::MAX)),
+            min_p: single(wanted.min_p, default.min_p),
+            repetition_penalty: default.repetition_penalty,
+            frequency_penalty: single(wanted.frequency_penalty, default.frequency_penalty),
+            presence_penalty: single(wanted.presence_penalty, default.presence_penalty),
+            seed: wanted.seed.map(i64::cast_unsigned),
+        },
+        max_tokens: request
+            .max_output_tokens
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        stop: request.stop.clone(),
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sampling parameters are small numbers; single precision is the engine's own"
+)]
+fn single(wanted: Option<f64>, default: f32) -> f32 {
+    wanted.map_or(default, |value| value as f32)
+}
+
+/// Refuses what a caller relies on and the built-in model does not do.
+fn refuse_what_it_cannot(request: &ir::Request) -> Result<()> {
+    let refuse = |field: &str, what: &str| {
+        let message = format!(
+            "The built-in model {MODEL} {what}. Leave `{field}` out, or choose a provider's model."
+        );
+        Err(Error::unsupported(field, message))
+    };
+    if request.candidates > 1 {
+        return refuse("n", "gives one answer at a time");
+    }
+    if request.logprobs.is_some() {
+        return refuse("logprobs", "gives no log-probabilities here");
+    }
+    if !matches!(request.output, ir::OutputFormat::Text) {
+        return refuse("response_format", "cannot bind its answer to a format");
+    }
+    if matches!(
+        request.tool_choice,
+        Some(ir::ToolChoice::Required | ir::ToolChoice::Named(_))
+    ) {
+        return refuse("tool_choice", "calls no tools");
+    }
+    Ok(())
+}
+
+fn prompt(request: &ir::Request) -> Result<Prompt> {
+    if request.raw_prompt {
+        let text = request
+            .messages
+            .iter()
+            .flat_map(|message| &message.parts)
+            .filter_map(|part| match part {
+                ir::Part::Text { text, .. } => Some(text.as_str()),
+                _ => None,
+            });
+        return Ok(Prompt::Raw(text.collect()));
+    }
+    let messages = request
+        .messages
+        .iter()
+        .map(message)
+        .collect::<Result<_>>()?;
+    Ok(Prompt::Messages(messages))
+}
+
+fn message(message: &ir::Message) -> Result<Message> {
+    let mut content = String::new();
+    for part in &message.parts {
+        match part {
+            ir::Part::Text { text, .. } | ir::Part::Refusal { text } => content.push_str(text),
+            // A model's own reasoning is not part of what it said.
+            ir::Part::Reasoning { .. } | ir::Part::RedactedReasoning { .. } => {}
+            ir::Part::Image { .. }
+            | ir::Part::Document { .. }
+            | ir::Part::Audio { .. }
+            | ir::Part::ToolCall { .. }
+            | ir::Part::ToolResult { .. }
+            | ir::Part::Opaque { .. } => {
+                let message = format!(
+                    "The built-in model {MODEL} reads text only: no images, files, audio or tool calls. \
+                     Choose a provider's model for them."
+                );
+                return Err(Error::unsupported("messages", message));
+            }
+        }
+    }
+    let role = match message.role {
+        ir::Role::System | ir::Role::Developer => Role::System,
+        ir::Role::User => Role::User,
+        ir::Role::Assistant => Role::Assistant,
+    };
+    Ok(Message { role, content })
+}
+
+fn usage_of(usage: tollgate_engine::Usage) -> Usage {
+    Usage {
+        input: u64::from(usage.prompt_tokens.saturating_sub(usage.cached_tokens)),
+        cache_read: Some(u64::from(usage.cached_tokens)),
+        output: u64::from(usage.output_tokens),
+        provenance: Provenance::Reported,
+        ..Usage::default()
+    }
+}
+
+fn finish_of(reason: EngineFinish) -> FinishReason {
+    match reason {
+        EngineFinish::EndOfText => FinishReason::EndOfTurn,
+        EngineFinish::StopSequence(text) => FinishReason::StopSequence(Some(text)),
+        EngineFinish::MaxTokens => FinishReason::MaxTokens,
+        EngineFinish::ContextFull => FinishReason::ContextFull,
+    }
+}
+
+fn engine_error(error: &EngineError) -> Error {
+    let message = sentence(&error.message);
+    match error.kind {
+        ErrorKind::ContextOverflow { .. } => {
+            Error::new(Kind::InvalidRequest, "context_length_exceeded", message)
+                .with_param("messages")
+        }
+        ErrorKind::InvalidParameter { param } => Error::invalid_value(param, message),
+        ErrorKind::Unsupported { what } => Error::unsupported(what, message),
+        ErrorKind::Busy => Error::new(Kind::Overloaded, "overloaded", message)
+            .with_retry_after(std::time::Duration::from_secs(1)),
+        ErrorKind::UnsupportedModel | ErrorKind::CorruptModel | ErrorKind::Internal => {
+            Error::internal(message)
+        }
+    }
+}
+
+/// The engine's messages are clauses; callers get sentences.
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}

@@ -1,0 +1,162 @@
+//! Which targets serve a call, in which order. Decides from the snapshot alone; does no IO.
+
+use std::sync::Arc;
+
+use tollgate_base::{Error, Kind, Result, quote};
+use tollgate_catalog::Catalog;
+use tollgate_config::{BUILT_IN_PROVIDER, Strategy};
+use tollgate_dialect::Dialect;
+
+use crate::{
+    call::Call,
+    local,
+    snapshot::{Provider, Snapshot},
+};
+
+/// The targets of one call, at least one, the first to be tried first.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) targets: Vec<Target>,
+    /// A request that cannot be carried whole is refused.
+    pub(crate) strict: bool,
+}
+
+/// A model at a place that serves it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) place: Place,
+    /// The place's own name of the model.
+    pub(crate) model: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    BuiltIn,
+    Provider(Arc<Provider>),
+}
+
+impl Target {
+    /// `provider/model`, as it is configured, logged and shown.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.place.name(), self.model)
+    }
+}
+
+impl Place {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Place::BuiltIn => BUILT_IN_PROVIDER,
+            Place::Provider(provider) => &provider.name,
+        }
+    }
+
+    fn serves(&self, dialect: Dialect) -> bool {
+        match self {
+            Place::BuiltIn => dialect != Dialect::OpenAiEmbeddings,
+            Place::Provider(provider) => provider.operation(dialect).is_some(),
+        }
+    }
+}
+
+/// Plans a call. `turn` is a number that differs from call to call, for routes that spread.
+pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> {
+    let mut strict = snapshot.config.strict || call.strict;
+    let mut targets = match snapshot.config.routes.get(&call.head.model) {
+        Some(route) => {
+            strict |= route.strict;
+            let mut targets = route
+                .targets
+                .iter()
+                .map(|target| target_at(snapshot, &target.provider, &target.model))
+                .collect::<Option<Vec<_>>>()
+                .unwrap_or_default();
+            if route.strategy == Strategy::Spread && !targets.is_empty() {
+                let first = usize::try_from(turn % targets.len() as u64).unwrap_or(0);
+                targets.rotate_left(first);
+            }
+            targets
+        }
+        None => resolve(snapshot, &call.head.model).into_iter().collect(),
+    };
+    if targets.is_empty()
+        && let Some(default) = &snapshot.config.default_model
+        && default != &call.head.model
+    {
+        targets.extend(resolve(snapshot, default));
+    }
+    if targets.is_empty() {
+        return Err(unknown(&call.head.model));
+    }
+    targets.retain(|target| target.place.serves(call.dialect));
+    if targets.is_empty() {
+        let message = format!(
+            "The model {} does not serve this endpoint.",
+            quote(&call.head.model)
+        );
+        return Err(
+            Error::new(Kind::InvalidRequest, "unsupported_value", message).with_param("model"),
+        );
+    }
+    Ok(Plan { targets, strict })
+}
+
+/// Finds a model by `provider/model`, by the built-in model's name, or by a bare name that exactly the
+/// configuration or the catalogue ties to a provider. Providers are asked in the order of their names.
+pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
+    if let Some((provider, model)) = name.split_once('/')
+        && !model.is_empty()
+        && let Some(target) = target_at(snapshot, provider, model)
+    {
+        return Some(target);
+    }
+    if snapshot.config.built_in_model && name == local::MODEL {
+        return Some(Target {
+            place: Place::BuiltIn,
+            model: name.to_owned(),
+        });
+    }
+    let knows = |provider: &&Arc<Provider>| match &provider.models {
+        Some(models) => models.iter().any(|model| model == name),
+        None => Catalog::builtin()
+            .models(&provider.row.id)
+            .any(|model| model == name),
+    };
+    let provider = snapshot.providers.values().find(knows)?;
+    Some(Target {
+        place: Place::Provider(provider.clone()),
+        model: name.to_owned(),
+    })
+}
+
+fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target> {
+    let place = if provider == BUILT_IN_PROVIDER {
+        if !snapshot.config.built_in_model || model != local::MODEL {
+            return None;
+        }
+        Place::BuiltIn
+    } else {
+        let provider = snapshot.providers.get(provider)?;
+        if provider
+            .models
+            .as_ref()
+            .is_some_and(|models| !models.iter().any(|known| known == model))
+        {
+            return None;
+        }
+        Place::Provider(provider.clone())
+    };
+    Some(Target {
+        place,
+        model: model.to_owned(),
+    })
+}
+
+fn unknown(model: &str) -> Error {
+    let message = format!(
+        "The model {} is not known here. `GET /v1/models` lists the models; a provider's model is written `provider/model`.",
+        quote(model)
+    );
+    Error::new(Kind::NotFound, "model_not_found", message)
+        .with_param("model")
+        .with_should_retry(false)
+}
