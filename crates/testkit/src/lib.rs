@@ -1,0 +1,58 @@
+//! Scripted loopback providers: they speak OpenAI's and Anthropic's wire formats by the vendors' own schemas,
+//! misbehave on demand, and record what they accepted, produced and would bill. The records are the oracle
+//! that the rest of the project is checked against. No TLS, no clock of their own, loopback only.
+//!
+//! A request's `model` selects the script: registered ([`TestProvider::register`], `POST /scenarios`) or
+//! built in. Accepted keys begin with `test-`. Text after a `:` that is no parameter is ignored by the script
+//! but counted apart, so that `e500-once:my-test` has a counter of its own.
+//!
+//! | built-in | answer |
+//! |---|---|
+//! | `text`, `long-text`, `unicode` | short text, 2.7 KB of text, text with every awkward character; `gpt-…` and `claude-…` answer as `text` |
+//! | `echo` | the last user text; input tokens = its words |
+//! | `json` | structured output: JSON valid for the requested schema |
+//! | `max-tokens`, `stop-sequence`, `refusal`, `content-filter`, `pause`, `context-full`, `empty-text` | that finish |
+//! | `cached` | usage 20 uncached, 1000 read, 200 + 30 written (5m + 1h), 40 out |
+//! | `tool`, `parallel-tools` | calls the first declared tool (two tools) with its required properties; after tool results, a text that quotes them |
+//! | `tool-no-args`, `tool-empty-args`, `tool-bad-args` | a call without arguments, with `""`, with cut JSON |
+//! | `thinking`, `redacted-thinking`, `thinking-tool` | signed thinking (chat: `reasoning_content`), redacted thinking, thinking + text + call |
+//! | `e<status>[-once\|-twice][:<retry-after>]` | that error in the vendor's shape: any 4xx/5xx; `e429` waits 1 s unless told: a number, `none`, `date`, `garbage`; `-once` adds `retry-after-ms: 20` |
+//! | `e400-context`, `e429-quota` | context too long; quota used up |
+//! | `error-after-200`, `error-mid-stream` | the vendor's error event at once, after five events |
+//! | `cut-before-first`, `cut-in-head[:<n>]`, `cut-mid-text`, `cut-mid-tool` | the connection closes there |
+//! | `cut-at:<n>`, `reset-at:<n>`, `end-at:<n>` | FIN, RST, or a well-framed end after n body bytes |
+//! | `hang-before-head`, `hang-after-head`, `hang-mid-stream` | silence until the client leaves |
+//! | `slow[:<ms>]`, `slow-head[:<ms>]` | a delay between events, before the head (50 ms) |
+//! | `malformed`, `bad-utf8`, `html`, `wrong-type`, `empty`, `huge-line[:<n>]`, `bad-framing`, `redirect[:<status>]` | broken answers; the line is 4 MiB + 1 |
+//! | `no-done`, `no-finish`, `no-usage`, `usage-every-chunk`, `usage-absurd`, `after-end` | odd streams |
+//! | `bytewise`, `crlf`, `comments` | awkward but legal streams of the `unicode` text |
+//! | `many:<n>`, `each:<n>`, `size:<bytes>` | static, for benchmarks: n events in one write, n events in n writes, a text of that size |
+//! | `close-idle` | a good answer, then the connection closes unannounced |
+
+mod answer;
+mod anthropic;
+mod ask;
+mod builtin;
+mod clock;
+mod control;
+mod dialect;
+mod http;
+mod json;
+mod openai;
+mod provider;
+mod record;
+mod scenario;
+mod turn;
+mod voice;
+mod wire;
+
+pub use builtin::{NAMES as BUILTIN_NAMES, SHORT_TEXT, THINKING_TEXT, UNICODE_TEXT};
+pub use control::Testkit;
+pub use dialect::Dialect;
+pub use provider::{Options, TestProvider};
+pub use record::{End, Record, fingerprint};
+pub use scenario::{
+    BilledUsage, Block, ErrorDetail, Fault, FaultKind, Finish, Scenario, ScriptedUsage,
+};
+pub use turn::sign_thinking;
+pub use voice::KEY_PREFIX;

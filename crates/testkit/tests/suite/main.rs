@@ -1,0 +1,10 @@
+//! The testkit's own tests: one binary, so that they link once and share the raw client.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the json! macro expands to serde_json::to_value"
+)]
+
+mod client;
+mod faults;
+mod oracle;
+mod shapes;
