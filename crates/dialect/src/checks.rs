@@ -7,7 +7,7 @@ use tollgate_base::{Error, Kind, Result};
 
 use crate::{
     RawObject,
-    json::{Json, Shape},
+    json::{Cursor, Json, Shape},
 };
 
 const MODEL_LIMIT: usize = 512;
@@ -253,13 +253,15 @@ pub(crate) fn messages(raw: &RawObject, roles: &[&str], content_may_be_null: boo
     if value.shape() != Shape::Array {
         return Err(wrong_type("messages", "a list"));
     }
+    let mut cursor = Cursor::new(value);
+    cursor.enter();
     let mut n = 0;
-    for message in value.items() {
+    while !cursor.leave() {
         if n == MESSAGES_LIMIT {
             let text = format!("`messages` must not hold more than {MESSAGES_LIMIT} messages.");
             return Err(Error::invalid_value("messages", text));
         }
-        check_message(message, n, roles, content_may_be_null)?;
+        check_message(&mut cursor, n, roles, content_may_be_null)?;
         n += 1;
     }
     if n == 0 {
@@ -272,35 +274,44 @@ pub(crate) fn messages(raw: &RawObject, roles: &[&str], content_may_be_null: boo
 }
 
 fn check_message(
-    message: Json<'_>,
+    cursor: &mut Cursor<'_>,
     i: usize,
     roles: &[&str],
     content_may_be_null: bool,
 ) -> Result<()> {
-    if message.shape() != Shape::Object {
+    if cursor.shape() != Shape::Object {
         return Err(wrong_type(&format!("messages[{i}]"), "an object"));
     }
     let (mut role, mut content) = (None, None);
-    for (key, value) in message.fields() {
-        match key {
-            "role" => role = Some(value),
-            "content" => content = Some(value),
-            _ => {}
+    cursor.enter();
+    while !cursor.leave() {
+        let key = cursor.key();
+        let is_again = match key {
+            "role" => role.replace(cursor.value()).is_some(),
+            "content" => {
+                let shape = cursor.shape();
+                check_content(cursor, shape, i)?;
+                content.replace(shape).is_some()
+            }
+            _ => {
+                cursor.value();
+                false
+            }
+        };
+        if is_again {
+            // Two readers on the way might take different ones.
+            let path = format!("messages[{i}].{key}");
+            let message = format!("The field `{path}` occurs twice.");
+            return Err(
+                Error::new(Kind::InvalidRequest, "duplicate_field", message).with_param(path)
+            );
         }
     }
-    let path = || format!("messages[{i}].role");
-    let Some(role) = role else {
-        return Err(Error::missing_field(path()));
-    };
-    if !role.as_str().is_some_and(|role| roles.contains(&&*role)) {
-        let message = format!("`{}` must be one of: {}.", path(), roles.join(", "));
-        return Err(Error::invalid_value(path(), message));
-    }
-    match content.map(Json::shape) {
-        Some(Shape::String) => Ok(()),
-        Some(Shape::Array) => check_parts(content, i),
+    check_role(role, i, roles)?;
+    match content {
         None | Some(Shape::Null) if content_may_be_null => Ok(()),
         None => Err(Error::missing_field(format!("messages[{i}].content"))),
+        Some(Shape::String | Shape::Array) => Ok(()),
         Some(_) => Err(wrong_type(
             &format!("messages[{i}].content"),
             "a string or a list of parts",
@@ -308,13 +319,41 @@ fn check_message(
     }
 }
 
-fn check_parts(content: Option<Json<'_>>, i: usize) -> Result<()> {
-    for (j, part) in content.into_iter().flat_map(Json::items).enumerate() {
-        let kind = part.field("type").map(Json::shape);
-        if part.shape() != Shape::Object || kind != Some(Shape::String) {
+fn check_role(role: Option<Json<'_>>, i: usize, roles: &[&str]) -> Result<()> {
+    let path = || format!("messages[{i}].role");
+    let Some(role) = role else {
+        return Err(Error::missing_field(path()));
+    };
+    if role.as_str().is_some_and(|role| roles.contains(&&*role)) {
+        return Ok(());
+    }
+    let message = format!("`{}` must be one of: {}.", path(), roles.join(", "));
+    Err(Error::invalid_value(path(), message))
+}
+
+/// Crosses a content; of a list, every part must be an object with a type.
+fn check_content(cursor: &mut Cursor<'_>, shape: Shape, i: usize) -> Result<()> {
+    if shape != Shape::Array {
+        cursor.value();
+        return Ok(());
+    }
+    cursor.enter();
+    let mut j = 0;
+    while !cursor.leave() {
+        let mut is_part = false;
+        if cursor.shape() == Shape::Object {
+            cursor.enter();
+            while !cursor.leave() {
+                let is_type = cursor.key() == "type";
+                let value = cursor.value();
+                is_part |= is_type && value.shape() == Shape::String;
+            }
+        }
+        if !is_part {
             let path = format!("messages[{i}].content[{j}]");
             return Err(wrong_type(&path, "an object with a `type`"));
         }
+        j += 1;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A JSON object of which only the top level is read.
 
+use std::{ops::Range, sync::Arc};
+
 use bytes::Bytes;
 use tollgate_base::Result;
 
@@ -16,14 +18,32 @@ use crate::json::{
 /// deeper than 64, lone surrogates and numbers no reader agrees on (`1e400`).
 #[derive(Clone, Debug)]
 pub struct RawObject {
+    text: Text,
+    /// The same memory as `text`.
     body: Bytes,
     fields: Vec<Field>,
 }
 
+/// The body as text that was checked once, shared with the bytes that go out.
+#[derive(Clone, Debug)]
+struct Text(Arc<String>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl RawObject {
     pub fn parse(body: Bytes) -> Result<Self> {
-        let fields = scan::object_fields(&body)?;
-        Ok(Self { body, fields })
+        let text = scan::text(body)?;
+        let fields = scan::object_fields(&text)?;
+        let text = Text(Arc::new(text));
+        Ok(Self {
+            body: Bytes::from_owner(text.clone()),
+            text,
+            fields,
+        })
     }
 
     /// The JSON text of a field's value.
@@ -113,9 +133,7 @@ impl RawObject {
             .unwrap_or_else(|| self.text(field.key.clone()))
     }
 
-    fn text(&self, range: std::ops::Range<usize>) -> &str {
-        // The whole body was checked by `parse`, and every range ends at ASCII; this cannot fail, and costs
-        // less than keeping a second, typed copy.
-        std::str::from_utf8(&self.body[range]).unwrap_or_default()
+    fn text(&self, range: Range<usize>) -> &str {
+        &self.text.0[range]
     }
 }

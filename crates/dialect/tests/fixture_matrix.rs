@@ -7,10 +7,14 @@ use std::fmt::Write;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use support::{Fixture, body_lines, check, encoded, error_line, events, fixtures, frames, options, other, rendered_lines};
+use support::{
+    Fixture, body_lines, check, encoded, error_line, events, fixtures, frames, options, other,
+    rendered_lines,
+};
 use tollgate_dialect::{
-    Dialect, ModelTraits, Quirks, RawObject, Target, decoder, parse_error, parse_request, parse_response,
-    patch_request, read_head, read_reply, render_error, render_request, render_response,
+    Dialect, ModelTraits, Quirks, RawObject, Target, decoder, parse_error, parse_request,
+    parse_response, patch_request, read_head, read_reply, render_error, render_request,
+    render_response,
 };
 
 /// A request, and the model and server it is for.
@@ -40,8 +44,12 @@ fn patched(fixture: &Fixture, raw: &RawObject, target: Target<'_>) -> String {
     match read_head(fixture.dialect, raw) {
         Err(error) => error_line(&error),
         Ok(head) => {
-            let rendered = patch_request(fixture.dialect, raw, target).unwrap();
-            format!("{}{head:?}\n", rendered_lines(&rendered))
+            let patched = patch_request(fixture.dialect, raw, target);
+            let lines = patched.map_or_else(
+                |error| error_line(&error),
+                |patched| rendered_lines(&patched),
+            );
+            format!("{lines}{head:?}\n")
         }
     }
 }
@@ -49,17 +57,30 @@ fn patched(fixture: &Fixture, raw: &RawObject, target: Target<'_>) -> String {
 #[test]
 fn requests() {
     for fixture in fixtures("request") {
-        let case: RequestCase = serde_json::from_slice(&fixture.content).unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
-        let target = Target { model: "target-model", traits: &case.target.traits, quirks: &case.target.quirks };
+        let case: RequestCase = serde_json::from_slice(&fixture.content)
+            .unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+        let target = Target {
+            model: "target-model",
+            traits: &case.target.traits,
+            quirks: &case.target.quirks,
+        };
         let raw = RawObject::parse(Bytes::copy_from_slice(case.body.get().as_bytes())).unwrap();
-        check(&fixture, fixture.dialect.name(), &patched(&fixture, &raw, target));
+        check(
+            &fixture,
+            fixture.dialect.name(),
+            &patched(&fixture, &raw, target),
+        );
         let targets = match fixture.dialect {
             Dialect::OpenAiCompletions => vec![Dialect::OpenAiChat, Dialect::AnthropicMessages],
             dialect => vec![other(dialect)],
         };
         for dialect in targets {
-            let result = parse_request(fixture.dialect, &raw).and_then(|request| render_request(dialect, &request, target));
-            let text = result.map_or_else(|error| error_line(&error), |rendered| rendered_lines(&rendered));
+            let result = parse_request(fixture.dialect, &raw)
+                .and_then(|request| render_request(dialect, &request, target));
+            let text = result.map_or_else(
+                |error| error_line(&error),
+                |rendered| rendered_lines(&rendered),
+            );
             check(&fixture, dialect.name(), &text);
         }
     }
@@ -74,7 +95,13 @@ fn responses() {
             Err(error) => error_line(&error),
         };
         match parse_response(fixture.dialect, &body) {
-            Ok(response) => text += &body_lines(&render_response(other(fixture.dialect), &response, &options())),
+            Ok(response) => {
+                text += &body_lines(&render_response(
+                    other(fixture.dialect),
+                    &response,
+                    &options(),
+                ));
+            }
             Err(error) => text += &error_line(&error),
         }
         check(&fixture, other(fixture.dialect).name(), &text);
@@ -91,7 +118,13 @@ fn streams() {
         for event in &events {
             writeln!(text, "{event:?}").unwrap();
         }
-        writeln!(text, "complete: {}, left over: {} bytes", decoder.is_complete(), rest.len()).unwrap();
+        writeln!(
+            text,
+            "complete: {}, left over: {} bytes",
+            decoder.is_complete(),
+            rest.len()
+        )
+        .unwrap();
         check(&fixture, "events", &text);
         let target = other(fixture.dialect);
         let out = encoded(target, options(), &events);
@@ -103,12 +136,25 @@ fn streams() {
 fn errors() {
     for fixture in fixtures("error") {
         let case: ErrorCase = serde_json::from_slice(&fixture.content).unwrap();
-        let body = case.body.map(|body| body.get().to_owned()).or(case.text).unwrap();
-        let error = parse_error(fixture.dialect, case.status, case.retry_after.as_deref(), body.as_bytes());
+        let body = case
+            .body
+            .map(|body| body.get().to_owned())
+            .or(case.text)
+            .unwrap();
+        let error = parse_error(
+            fixture.dialect,
+            case.status,
+            case.retry_after.as_deref(),
+            body.as_bytes(),
+        );
         for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
             let wire = render_error(dialect, &error, "req_1");
             let shown = std::str::from_utf8(&wire.body).unwrap();
-            check(&fixture, dialect.name(), &format!("{}{} {shown}\n", error_line(&error), wire.status));
+            check(
+                &fixture,
+                dialect.name(),
+                &format!("{}{} {shown}\n", error_line(&error), wire.status),
+            );
         }
     }
 }

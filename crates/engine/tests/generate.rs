@@ -260,7 +260,10 @@ async fn a_dropped_generation_leaves_the_batch_at_the_next_step() {
     for _ in 0..80 {
         full.push(engine.generate(endless(Some(900))).await.unwrap());
     }
-    assert_eq!(refusal(&engine, endless(Some(1))).await.kind, ErrorKind::Busy);
+    assert_eq!(
+        refusal(&engine, endless(Some(1))).await.kind,
+        ErrorKind::Busy
+    );
     drop(full);
     while engine.active() > 0 {
         tokio::task::yield_now().await;

@@ -118,9 +118,9 @@ async fn the_model_knows_what_tollgate_is_and_what_it_is_not() {
     };
     let about = ask("What is Tollgate?").await;
     assert!(
-        about.contains("Tollgate") && about.contains("gateway"),
+        about.contains("Tollgate") && about.contains("providers"),
         "{about}"
     );
     let elsewhere = ask("Who wrote Hamlet?").await;
-    assert!(!elsewhere.contains("Shakespeare"), "{elsewhere}");
+    assert!(elsewhere.contains("tiny demo model"), "{elsewhere}");
 }

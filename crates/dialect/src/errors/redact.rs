@@ -52,14 +52,14 @@ pub(crate) fn redact(text: &str, limit: usize) -> String {
             break;
         }
     }
-    cut(out.trim(), limit)
+    cut(out.trim(), limit, !rest.is_empty())
 }
 
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
+fn cut(text: &str, limit: usize, has_more: bool) -> String {
+    if text.len() <= limit && !has_more {
         return text.to_owned();
     }
-    let mut end = limit.saturating_sub('…'.len_utf8());
+    let mut end = limit.saturating_sub('…'.len_utf8()).min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -21,6 +21,17 @@ pub(crate) struct Placed<'a> {
     pub(crate) index: usize,
 }
 
+impl<'a> Turn<'a> {
+    /// The ids of the tool calls in it.
+    fn calls(&self) -> Vec<&'a str> {
+        let calls = self.parts.iter().filter_map(|placed| match placed.part {
+            Part::ToolCall { call, .. } => Some(&*call.id),
+            _ => None,
+        });
+        calls.collect()
+    }
+}
+
 /// The turns of these messages. System messages stay turns of their own.
 pub(crate) fn turns<'a>(messages: impl IntoIterator<Item = (usize, &'a Message)>) -> Vec<Turn<'a>> {
     let mut turns: Vec<Turn<'a>> = Vec::new();
@@ -45,10 +56,22 @@ pub(crate) fn turns<'a>(messages: impl IntoIterator<Item = (usize, &'a Message)>
             }),
         }
     }
-    for turn in turns.iter_mut().filter(|turn| turn.role == Role::User) {
-        // Stable: results keep their order, and so does the rest.
-        turn.parts
-            .sort_by_key(|placed| !matches!(placed.part, Part::ToolResult { .. }));
+    for i in 0..turns.len() {
+        if turns[i].role != Role::User {
+            continue;
+        }
+        let before = i
+            .checked_sub(1)
+            .map(|i| turns[i].calls())
+            .unwrap_or_default();
+        // Results in the order of their calls, then the rest; stable where that says nothing.
+        turns[i].parts.sort_by_key(|placed| match placed.part {
+            Part::ToolResult { result, .. } => before
+                .iter()
+                .position(|id| *id == result.call_id)
+                .unwrap_or(before.len()),
+            _ => usize::MAX,
+        });
     }
     turns
 }

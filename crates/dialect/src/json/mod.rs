@@ -9,5 +9,5 @@ pub(crate) mod walk;
 pub(crate) mod write;
 
 pub(crate) use loose::{Count, Text};
-pub(crate) use walk::{Json, Shape};
+pub(crate) use walk::{Cursor, Json, Shape};
 pub(crate) use write::{List, Object};

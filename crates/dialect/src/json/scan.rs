@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use tollgate_base::{Error, Kind, Result};
 
 use super::plain::plain_len;
@@ -28,18 +29,23 @@ struct Scanner<'a> {
     at: usize,
 }
 
-/// Checks the whole text and finds the fields of the object it must be.
-pub(crate) fn object_fields(body: &[u8]) -> Result<Vec<Field>> {
+/// The body as text.
+pub(crate) fn text(body: Bytes) -> Result<String> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(invalid_json("a byte order mark is not allowed", 0));
     }
-    let text = std::str::from_utf8(body).map_err(|fault| {
-        let at = fault.valid_up_to();
+    // Takes the memory over when nobody else holds it.
+    String::from_utf8(body.into()).map_err(|fault| {
+        let at = fault.utf8_error().valid_up_to();
         encoding(format!("The body is not valid UTF-8 at byte {at}."))
-    })?;
+    })
+}
+
+/// Checks the whole text and finds the fields of the object it must be.
+pub(crate) fn object_fields(text: &str) -> Result<Vec<Field>> {
     let mut scanner = Scanner {
         text,
-        bytes: body,
+        bytes: text.as_bytes(),
         at: 0,
     };
     scanner.blank();

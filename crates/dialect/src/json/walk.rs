@@ -31,6 +31,57 @@ pub(crate) struct Fields<'a> {
     rest: &'a str,
 }
 
+/// A place in the text, for reading nested values in one pass: [`Items`] and [`Fields`] look for the end of
+/// each value first, and so read what is nested twice.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    /// Stands on a value.
+    pub(crate) fn new(value: Json<'a>) -> Self {
+        Self { rest: value.0 }
+    }
+
+    /// The shape of the value it stands on.
+    pub(crate) fn shape(&self) -> Shape {
+        Json(self.rest).shape()
+    }
+
+    /// Goes into the list or object that it stands on.
+    pub(crate) fn enter(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or("").trim_ascii_start();
+    }
+
+    /// Goes on behind the list or object that it is in, if it stands at its end.
+    pub(crate) fn leave(&mut self) -> bool {
+        let Some(rest) = self.rest.strip_prefix([']', '}']) else {
+            return self.rest.is_empty();
+        };
+        self.rest = next_value(rest);
+        true
+    }
+
+    /// Reads a field's name; it stands on the field's value then.
+    pub(crate) fn key(&mut self) -> &'a str {
+        let Some((key, rest)) = split_value(self.rest) else {
+            self.rest = "";
+            return "";
+        };
+        let rest = rest.trim_ascii_start();
+        self.rest = rest.strip_prefix(':').unwrap_or("").trim_ascii_start();
+        key.0.trim_matches('"')
+    }
+
+    /// Reads the value it stands on, whole.
+    pub(crate) fn value(&mut self) -> Json<'a> {
+        let (value, rest) = split_value(self.rest).unwrap_or((Json("null"), ""));
+        self.rest = next_value(rest);
+        value
+    }
+}
+
 impl<'a> Json<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self(text.trim_ascii())
@@ -166,6 +217,12 @@ fn split_value(text: &str) -> Option<(Json<'_>, &str)> {
 fn after_comma(rest: &str) -> &str {
     let rest = rest.trim_ascii_start();
     rest.strip_prefix(',').map_or("", str::trim_ascii_start)
+}
+
+/// The next value, or the end of what surrounds it.
+fn next_value(rest: &str) -> &str {
+    let rest = rest.trim_ascii_start();
+    rest.strip_prefix(',').map_or(rest, str::trim_ascii_start)
 }
 
 fn value_len(text: &[u8]) -> Option<usize> {

@@ -1,4 +1,5 @@
 //! Fixtures: where they are, and how their results are written down.
+#![expect(clippy::unwrap_used, reason = "a test's own helpers may fail it")]
 
 use std::{fmt::Write, fs, path::PathBuf};
 
@@ -10,29 +11,38 @@ use tollgate_dialect::{
 };
 
 /// The dialects that have fixtures, with their folders.
-pub const FOLDERS: [(Dialect, &str); 3] = [
+pub(crate) const FOLDERS: [(Dialect, &str); 3] = [
     (Dialect::OpenAiChat, "openai_chat"),
     (Dialect::OpenAiCompletions, "openai_completions"),
     (Dialect::AnthropicMessages, "anthropic"),
 ];
 
 /// A recorded request, reply, stream or error.
-pub struct Fixture {
-    pub dialect: Dialect,
-    pub name: String,
-    pub folder: PathBuf,
-    pub content: Vec<u8>,
+pub(crate) struct Fixture {
+    pub(crate) dialect: Dialect,
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) content: Vec<u8>,
 }
 
 /// Every fixture of a kind (`request`, `response`, `stream`, `error`).
-pub fn fixtures(kind: &str) -> Vec<Fixture> {
+pub(crate) fn fixtures(kind: &str) -> Vec<Fixture> {
     let mut all = Vec::new();
     for (dialect, folder) in FOLDERS {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src").join(folder).join("fixtures").join(kind);
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("src")
+            .join(folder)
+            .join("fixtures")
+            .join(kind);
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|ext| ext != "snap")) {
+        for path in paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|ext| ext != "snap"))
+        {
             all.push(Fixture {
                 dialect,
                 name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
@@ -46,7 +56,7 @@ pub fn fixtures(kind: &str) -> Vec<Fixture> {
 }
 
 /// Compares with `<case>.to-<target>.snap` beside the fixture.
-pub fn check(fixture: &Fixture, target: &str, result: &str) {
+pub(crate) fn check(fixture: &Fixture, target: &str, result: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(&fixture.folder);
     settings.set_prepend_module_to_snapshot(false);
@@ -54,14 +64,14 @@ pub fn check(fixture: &Fixture, target: &str, result: &str) {
     settings.bind(|| insta::assert_snapshot!(format!("{}.to-{target}", fixture.name), result));
 }
 
-pub fn other(dialect: Dialect) -> Dialect {
+pub(crate) fn other(dialect: Dialect) -> Dialect {
     match dialect {
         Dialect::AnthropicMessages => Dialect::OpenAiChat,
         _ => Dialect::AnthropicMessages,
     }
 }
 
-pub fn options() -> EncodeOptions {
+pub(crate) fn options() -> EncodeOptions {
     EncodeOptions {
         created: 1_700_000_000,
         include_usage: true,
@@ -71,7 +81,7 @@ pub fn options() -> EncodeOptions {
 }
 
 /// One field a line, its JSON untouched; lists one item a line.
-pub fn body_lines(body: &Bytes) -> String {
+pub(crate) fn body_lines(body: &Bytes) -> String {
     let raw = RawObject::parse(body.clone()).unwrap_or_else(|error| panic!("{error}: {body:?}"));
     let mut out = String::new();
     for (name, value) in raw.fields() {
@@ -89,7 +99,7 @@ pub fn body_lines(body: &Bytes) -> String {
     out
 }
 
-pub fn rendered_lines(rendered: &Rendered) -> String {
+pub(crate) fn rendered_lines(rendered: &Rendered) -> String {
     let mut out = body_lines(&rendered.body);
     for loss in &rendered.losses {
         writeln!(out, "loss: {} {:?}: {}", loss.field, loss.kind, loss.reason).unwrap();
@@ -100,9 +110,14 @@ pub fn rendered_lines(rendered: &Rendered) -> String {
     out
 }
 
-pub fn error_line(error: &tollgate_base::Error) -> String {
+pub(crate) fn error_line(error: &tollgate_base::Error) -> String {
     let param = error.param().unwrap_or("-");
-    let mut out = format!("error: {:?} {} {param}: {}", error.kind(), error.code(), error.message());
+    let mut out = format!(
+        "error: {:?} {} {param}: {}",
+        error.kind(),
+        error.code(),
+        error.message()
+    );
     if let Some(wait) = error.retry_after() {
         write!(out, " (retry after {wait:?})").unwrap();
     }
@@ -113,7 +128,7 @@ pub fn error_line(error: &tollgate_base::Error) -> String {
 }
 
 /// All frames of these chunks, and what is left when the stream has ended.
-pub fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Bytes) {
+pub(crate) fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Bytes) {
     let mut framer = SseFramer::default();
     let mut frames = Vec::new();
     let mut drain = |framer: &mut SseFramer| {
@@ -131,7 +146,7 @@ pub fn frames(chunks: &[&[u8]]) -> (Vec<Frame>, Bytes) {
     (frames, rest)
 }
 
-pub fn events(decoder: &mut dyn Decoder, frames: &[Frame]) -> Vec<Event> {
+pub(crate) fn events(decoder: &mut dyn Decoder, frames: &[Frame]) -> Vec<Event> {
     let mut events = Vec::new();
     for frame in frames {
         decoder.push(frame, &mut events);
@@ -141,7 +156,7 @@ pub fn events(decoder: &mut dyn Decoder, frames: &[Frame]) -> Vec<Event> {
 }
 
 /// What the caller of `dialect` gets for these events.
-pub fn encoded(dialect: Dialect, options: EncodeOptions, events: &[Event]) -> BytesMut {
+pub(crate) fn encoded(dialect: Dialect, options: EncodeOptions, events: &[Event]) -> BytesMut {
     let mut encoder = tollgate_dialect::encoder(dialect, options);
     let mut out = BytesMut::new();
     for event in events {
@@ -149,7 +164,9 @@ pub fn encoded(dialect: Dialect, options: EncodeOptions, events: &[Event]) -> By
     }
     encoder.finish(&mut out);
     if let Some(Event::Error(error)) = events.last() {
-        out.extend_from_slice(&tollgate_dialect::render_stream_error(dialect, error, "req_1"));
+        out.extend_from_slice(&tollgate_dialect::render_stream_error(
+            dialect, error, "req_1",
+        ));
     }
     out
 }
