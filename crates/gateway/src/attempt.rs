@@ -110,7 +110,8 @@ pub(crate) async fn attempt(
             return Err(given_up(failure.error, record.attempts));
         }
         if !gateway.shared.retries.withdraw(gateway.shared.clock.now()) {
-            return Err(given_up(failure.error, record.attempts));
+            // In an outage the client libraries' own retries would multiply the load, too.
+            return Err(failure.error.with_should_retry(false));
         }
     }
 }

@@ -9,7 +9,7 @@ use tollgate_dialect::{
     parse_request, render_response,
 };
 use tollgate_engine::{
-    EngineError, ErrorKind, Event as EngineEvent, FinishReason as EngineFinish, Generation,
+    Engine, EngineError, ErrorKind, Event as EngineEvent, FinishReason as EngineFinish, Generation,
     Message, Prompt, Request, Role, Sampling,
 };
 
@@ -36,13 +36,7 @@ pub(crate) async fn answer(attempt: Attempt<'_>) -> Result<Reply> {
     let mut losses = request.losses.clone();
     let request = engine_request(&request, &mut losses)?;
     attempt.check_losses(&losses)?;
-    let generation = attempt
-        .gateway
-        .shared
-        .engine
-        .generate(request)
-        .await
-        .map_err(|error| engine_error(&error))?;
+    let generation = start(&attempt.gateway.shared.engine, request).await?;
     let mut stream = LocalStream {
         generation,
         started: false,
@@ -72,6 +66,28 @@ pub(crate) async fn answer(attempt: Attempt<'_>) -> Result<Reply> {
         losses,
         upstream_request_id: None,
     })
+}
+
+/// `max_tokens` is the most the caller wants, not what it must get: where the window ends before, the answer
+/// goes on to the window's end and says so. A prompt that does not fit is refused.
+async fn start(engine: &Engine, request: Request) -> Result<Generation> {
+    let up_to_the_window = Request {
+        max_tokens: None,
+        ..request.clone()
+    };
+    let started = match engine.generate(request).await {
+        Err(EngineError {
+            kind:
+                ErrorKind::ContextOverflow {
+                    prompt_tokens,
+                    window,
+                    ..
+                },
+            ..
+        }) if prompt_tokens < window => engine.generate(up_to_the_window).await,
+        started => started,
+    };
+    started.map_err(|error| engine_error(&error))
 }
 
 impl LocalStream {

@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use super::plain::plain_len;
-
 /// The text of one value, without blanks around it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Json<'a>(&'a str);
@@ -266,12 +264,10 @@ fn string_len(text: &[u8]) -> Option<usize> {
         if at > text.len() {
             return None;
         }
-        at += plain_len(text, at);
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            // A control character, which checked text does not hold.
-            _ => at += 1,
+        at += memchr::memchr2(b'"', b'\\', &text[at..])?;
+        if text[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }

@@ -87,6 +87,10 @@ impl<'w> List<'w> {
         self.out.extend_from_slice(json.as_bytes());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     pub(crate) fn object(&mut self) -> Object<'_> {
         self.comma();
         Object::new(self.out)

@@ -67,6 +67,10 @@ impl<'a> Conversation<'a> {
         for turn in &turns {
             self.turn(&mut list, turn)?;
         }
+        if list.is_empty() {
+            let text = "`messages` must hold at least one message that says something.";
+            return Err(Error::invalid_value("messages", text));
+        }
         Ok(())
     }
 
@@ -137,6 +141,11 @@ impl<'a> Conversation<'a> {
             }
         }
         if shown.is_empty() && said.is_empty() {
+            if turn.parts.is_empty() {
+                let path = self.request.message_path(turn.message);
+                let text = "A user message must not be empty.";
+                return Err(Error::invalid_value(path, text));
+            }
             return Ok(());
         }
         let only_text = match said.as_slice() {

@@ -1,0 +1,19 @@
+//! Any bytes as a whole reply: refused, or rendered into a reply of every dialect that reads back. The first
+//! byte picks the dialect.
+#![no_main]
+
+mod support;
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use tollgate_dialect::{Dialect, EncodeOptions, parse_response, read_reply, render_response};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((dialect, body)) = support::pick(data) else { return };
+    let _read = read_reply(dialect, &Bytes::copy_from_slice(body)).is_ok();
+    let Ok(response) = parse_response(dialect, body) else { return };
+    for to in [Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::AnthropicMessages] {
+        let rendered = render_response(to, &response, &EncodeOptions::default());
+        read_reply(to, &rendered).expect("a rendered reply is a reply");
+    }
+});
