@@ -16,7 +16,7 @@ jax.config.update("jax_default_prng_impl", "unsafe_rbg")  # dropout masks at a f
 
 VOCAB, HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD, FFN = 2048, 256, 4, 4, 2, 64, 512
 CONTEXT, ROPE_BASE, EPS = 1024, 10000.0, 1e-5
-DROPOUT, DECAY, CLIP, EMA = 0.05, 0.05, 1.0, 0.99
+DROPOUT, DECAY, CLIP, EMA = 0.1, 0.05, 1.0, 0.99
 SCORED_SHARE = 0.6
 
 # Names are those of the GGUF file; a matrix is stored (out, in), as the file wants it.

@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).parent
 WORK = HERE / "work"
 FILE = HERE.parent.parent / "crates/engine/models/tollgate-demo-q8_0.gguf"
 SEED, PEAK_RATE, WARM_UP = 20261121, 2.5e-3, 60
-WHOLE_FIRST, WHOLE_LATER, LATER = (0.4, 8), (0.06, 4), 600
+WHOLE_FIRST, WHOLE_LATER, LATER = (0.4, 8), (0.12, 8), 600
 ROWS, LENGTH, LONG_ROWS, LONG_EVERY = 12, 128, 1, 20
 
 
@@ -84,7 +84,7 @@ def load_checkpoint():
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=2400)
+    options.add_argument("--steps", type=int, default=2200)
     options.add_argument("--minutes", type=float, default=34, help="end after this much wall clock, whatever the step")
     options.add_argument("--rate", type=float, default=PEAK_RATE, help="the highest learning rate")
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -165,7 +165,7 @@ fn talk(runtime: &tokio::runtime::Runtime, conversation: &mut Conversation) -> R
             ("/model", name) => conversation.set_model(name),
             ("/system", prompt) => conversation.set_system(prompt),
             (word, _) if word.starts_with('/') => {
-                say("There is no such command. /help lists them.")
+                say("There is no such command. /help lists them.");
             }
             _ => {
                 // A failed question is said and forgotten; the conversation goes on.
