@@ -84,7 +84,7 @@ impl Place {
         fs::write(
             &file,
             format!(
-                "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n"
+                "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n[log]\nlevel = \"warn\"\n"
             ),
         )?;
         let mut command = pinned(core, binary);

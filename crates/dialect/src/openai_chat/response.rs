@@ -4,7 +4,7 @@ use tollgate_base::{Error, Provenance, Result};
 
 use super::{
     finish_reason, not_a_reply, parse_error,
-    wire::{CallFragment, Reply, ReplyChoice, UsageOut, WireUsage},
+    wire::{CallFragment, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, WireUsage},
 };
 use crate::{
     EncodeOptions, Reading, anthropic, ids,
@@ -12,17 +12,38 @@ use crate::{
     json::Object,
 };
 
-/// Usage and end of a whole reply of chat or legacy completions.
+/// Usage and end of a whole reply of chat or legacy completions, without reading what it says.
 pub(crate) fn read_reply(body: &[u8]) -> Result<Reading> {
-    let reply = parse_wire(body)?;
-    let finish = match &reply.choices.first {
-        Some(choice) => choice_finish(choice)?,
-        None => None,
-    };
+    let reply: Glance<'_> = serde_json::from_slice(body).map_err(|_| not_a_reply())?;
+    if reply.error.is_some() || reply.object.as_deref() == Some("error") {
+        return Err(parse_error(200, None, body));
+    }
+    if !reply.choices.is_list {
+        return Err(not_a_reply());
+    }
     Ok(Reading {
         usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
-        finish,
+        finish: match &reply.choices.first {
+            Some(choice) => glance_finish(choice)?,
+            None => None,
+        },
     })
+}
+
+fn glance_finish(choice: &GlanceChoice<'_>) -> Result<Option<FinishReason>> {
+    let Some(name) = choice.finish_reason.filled() else {
+        return Ok(None);
+    };
+    let message = choice.message.as_ref();
+    let has_calls = message.is_some_and(|message| {
+        message.function_call.is_some()
+            || message
+                .tool_calls
+                .as_ref()
+                .is_some_and(|calls| !calls.is_empty())
+    });
+    let has_refused = message.is_some_and(|message| message.refusal.filled().is_some());
+    finish_reason(name, choice.stop_reason.as_deref(), has_calls, has_refused).map(Some)
 }
 
 /// A reply that is one: JSON, no error inside, with choices.

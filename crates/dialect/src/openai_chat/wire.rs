@@ -187,6 +187,41 @@ pub(crate) struct ReplyChoice<'a> {
     pub(crate) stop_reason: Text<'a>,
 }
 
+/// As much of a whole reply as its forwarding needs: what was said is crossed and not read.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Glance<'a> {
+    #[serde(borrow, default)]
+    pub(crate) object: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) choices: Choices<GlanceChoice<'a>>,
+    #[serde(default)]
+    pub(crate) usage: Option<WireUsage>,
+    #[serde(default)]
+    pub(crate) error: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct GlanceChoice<'a> {
+    #[serde(default)]
+    index: Count,
+    #[serde(borrow, default)]
+    pub(crate) message: Option<GlanceMessage<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) finish_reason: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) stop_reason: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct GlanceMessage<'a> {
+    #[serde(default)]
+    pub(crate) tool_calls: Option<Vec<IgnoredAny>>,
+    #[serde(default)]
+    pub(crate) function_call: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    pub(crate) refusal: Text<'a>,
+}
+
 // === impl WireUsage ===
 
 impl WireUsage {
@@ -259,6 +294,12 @@ impl Indexed for Choice<'_> {
 }
 
 impl Indexed for ReplyChoice<'_> {
+    fn is_first(&self) -> bool {
+        self.index.0.is_none_or(|index| index == 0)
+    }
+}
+
+impl Indexed for GlanceChoice<'_> {
     fn is_first(&self) -> bool {
         self.index.0.is_none_or(|index| index == 0)
     }

@@ -1,0 +1,8 @@
+//! The whole service over real sockets, between a raw client and the scripted providers.
+#![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
+
+mod credentials;
+mod requests;
+mod streams;
+mod support;
+mod upstream;

@@ -1,0 +1,290 @@
+//! A running service, its scripted providers, and a client that writes raw bytes.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tollgate_base::{Secret, SystemClock, UnixMillis};
+use tollgate_config::{Config, FileSource, Sources};
+use tollgate_engine::Engine;
+use tollgate_gateway::{Shared, Snapshot};
+use tollgate_policy::key::{KeyRecord, KeyRing, Role, Token};
+use tollgate_server::{Running, Server};
+use tollgate_testkit::{Dialect, TestProvider};
+
+/// No answer takes longer than this; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Service {
+    pub(crate) running: Option<Running>,
+    pub(crate) openai: TestProvider,
+    pub(crate) anthropic: TestProvider,
+    pub(crate) key: Secret,
+    pub(crate) admin_key: Secret,
+    address: std::net::SocketAddr,
+    _data: tempfile::TempDir,
+}
+
+/// One answer, read to the end of its body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts with more lines at the beginning of the configuration.
+    pub(crate) async fn start_with(settings: &str) -> Self {
+        let openai = TestProvider::start(Dialect::OpenAi).await.unwrap();
+        let anthropic = TestProvider::start(Dialect::Anthropic).await.unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let text = format!(
+            "{settings}\n[providers.oai]\nkind = \"openai-compatible\"\nbase_url = \"{}\"\napi_key = \"test-canary-openai\"\n\
+             [providers.ant]\nkind = \"anthropic\"\nbase_url = \"{}\"\napi_key = \"test-canary-anthropic\"\n",
+            openai.base_url(),
+            anthropic.base_url()
+        );
+        let sources = Sources {
+            file: FileSource::Text {
+                name: PathBuf::from("tollgate.toml"),
+                text,
+            },
+            environment: BTreeMap::new(),
+            overrides: tollgate_config::Overrides {
+                listen: Some("127.0.0.1:0".to_owned()),
+                data_dir: Some(data.path().to_owned()),
+            },
+        };
+        let config = match Config::load(&sources) {
+            Ok(loaded) => loaded.config,
+            Err(mistakes) => panic!("{mistakes:?}"),
+        };
+        let (key, caller) = key("key_caller", Role::Model);
+        let (admin_key, admin) = key_pair_of_admin();
+        let ring = KeyRing::new(vec![caller, admin]);
+        let server = Server::bind(config.server.clone()).unwrap();
+        let snapshot = Snapshot::new(config).unwrap();
+        let shared = Arc::new(Shared::new(
+            snapshot,
+            ring,
+            Engine::builtin(),
+            Box::new(SystemClock),
+        ));
+        let running = server.start(&shared).unwrap();
+        let address = running.address();
+        Self {
+            running: Some(running),
+            openai,
+            anthropic,
+            key,
+            admin_key,
+            address,
+            _data: data,
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A request with this service's key and a JSON body.
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: tollgate\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.key.expose(),
+            body.len()
+        )
+    }
+
+    /// Sends raw bytes on a connection of their own and reads one answer.
+    pub(crate) async fn raw(&self, request: &str) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_answer(&mut stream).await
+    }
+
+    pub(crate) async fn chat(&self, body: &str) -> Answer {
+        self.raw(&self.post("/v1/chat/completions", body)).await
+    }
+
+    pub(crate) async fn messages(&self, body: &str) -> Answer {
+        self.raw(&self.post("/v1/messages", body)).await
+    }
+}
+
+fn key(id: &str, role: Role) -> (Secret, KeyRecord) {
+    let token = Token::generate(role).unwrap();
+    let record = KeyRecord {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        role,
+        digest: token.digest(),
+        created_at: UnixMillis(0),
+        expires_at: None,
+        revoked_at: None,
+    };
+    (token.secret().clone(), record)
+}
+
+fn key_pair_of_admin() -> (Secret, KeyRecord) {
+    key("key_admin", Role::Admin)
+}
+
+/// A chat request for one user message.
+pub(crate) fn chat_body(model: &str, stream: bool) -> String {
+    format!(
+        r#"{{"model":"{model}","stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#
+    )
+}
+
+/// A messages request for one user message.
+pub(crate) fn messages_body(model: &str, stream: bool) -> String {
+    format!(
+        r#"{{"model":"{model}","stream":{stream},"max_tokens":100,"messages":[{{"role":"user","content":"hello"}}]}}"#
+    )
+}
+
+/// Reads one answer, head and body.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
+    tokio::time::timeout(PATIENCE, read_whole(stream))
+        .await
+        .expect("an answer in time")
+}
+
+/// Reads until `text` has come.
+pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    let reading = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = stream.read(&mut buffer).await.unwrap();
+            seen.extend_from_slice(&buffer[..read]);
+            let so_far = String::from_utf8_lossy(&seen).into_owned();
+            if so_far.contains(text) {
+                return so_far;
+            }
+            assert!(read > 0, "the connection ended before {text:?}: {so_far}");
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap_or_else(|_| panic!("no {text:?} in time"))
+}
+
+/// Reads to the end of the connection.
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("an end in time")
+        .unwrap();
+    String::from_utf8_lossy(&rest).into_owned()
+}
+
+async fn read_whole(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        read_more(stream, &mut bytes).await;
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let mut answer = Answer {
+        status,
+        headers,
+        body: String::new(),
+    };
+    let mut body = bytes.split_off(head_end);
+    if let Some(length) = answer.header("content-length") {
+        let length: usize = length.parse().unwrap();
+        while body.len() < length {
+            read_more(stream, &mut body).await;
+        }
+    } else {
+        while !body.ends_with(b"0\r\n\r\n") {
+            read_more(stream, &mut body).await;
+        }
+        body = unchunk(&body);
+    }
+    answer.body = String::from_utf8(body).unwrap();
+    answer
+}
+
+async fn read_more(stream: &mut TcpStream, into: &mut Vec<u8>) {
+    let mut buffer = [0; 8192];
+    let read = stream.read(&mut buffer).await.unwrap();
+    assert!(
+        read > 0,
+        "the connection ended early after {:?}",
+        String::from_utf8_lossy(into)
+    );
+    into.extend_from_slice(&buffer[..read]);
+}
+
+fn unchunk(mut chunked: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let end = chunked
+            .windows(2)
+            .position(|window| window == b"\r\n")
+            .unwrap();
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&chunked[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&chunked[end + 2..end + 2 + size]);
+        chunked = &chunked[end + 2 + size + 2..];
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
+    }
+
+    /// `error.code` of an OpenAI-shaped error.
+    pub(crate) fn code(&self) -> String {
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// `error.type` of either shape.
+    pub(crate) fn error_type(&self) -> String {
+        self.json()["error"]["type"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
