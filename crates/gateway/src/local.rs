@@ -285,7 +285,15 @@ fn finish_of(reason: EngineFinish) -> FinishReason {
 fn engine_error(error: &EngineError) -> Error {
     let message = sentence(&error.message);
     match error.kind {
-        ErrorKind::ContextOverflow { .. } => {
+        ErrorKind::ContextOverflow {
+            prompt_tokens,
+            window,
+            ..
+        } => {
+            // Client libraries look for these words to know that they must shorten the conversation.
+            let message = format!(
+                "The prompt is too long: {prompt_tokens} tokens > {window} maximum. Shorten it, or choose another model."
+            );
             Error::new(Kind::InvalidRequest, "context_length_exceeded", message)
                 .with_param("messages")
         }
