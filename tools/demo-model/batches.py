@@ -1,6 +1,6 @@
 """Turns the corpus into rows of token ids: conversations packed one after another, each blind to the others.
 
-Owns the mix of a row (how many turns, how much off-topic) and the weight of each token in the loss.
+Owns the mix of a row (how many turns, how much off-topic, how often an answer's first wording) and the weight of each token in the loss.
 """
 
 import random
@@ -9,8 +9,8 @@ import numpy as np
 
 import corpus
 
-OFF_TOPIC, WITH_SYSTEM, MULTI_TURN = 0.28, 0.15, 0.1
-FIRST_WEIGHT, WAITING = 2.0, 24
+OFF_TOPIC, WITH_SYSTEM, MULTI_TURN = 0.36, 0.15, 0.1
+FIRST_WEIGHT, WAITING, PLAINEST = 2.0, 24, 0.2
 
 
 class Source:
@@ -31,7 +31,8 @@ class Source:
         if self.rng.random() < OFF_TOPIC:
             asked = self.off_topic.question(self.rng)
         else:
-            asked = self.rng.choice(self.rng.choice(self.groups))
+            group = self.rng.choice(self.groups)
+            asked = group[0] if self.rng.random() < PLAINEST else self.rng.choice(group)
             asked = corpus.Question(corpus.reworded(self.rng, asked.text), asked.answer)
         text = corpus.noisy(self.rng, asked.text)
         # A rule may hit upon a held-out wording: that one is not taught.
