@@ -15,7 +15,7 @@ pub(super) fn rewrite(
     quirks: &Quirks,
     losses: &mut Vec<Loss>,
 ) -> Option<String> {
-    let needs_roles = !quirks.developer_role;
+    let needs_roles = !quirks.developer_role && holds(messages, "\"developer\"");
     let needs_ids = quirks.tool_id_length.is_some();
     let mut text = Cow::Borrowed(messages.text());
     if needs_roles || needs_ids {
@@ -25,6 +25,7 @@ pub(super) fn rewrite(
         }
     }
     if !quirks.mid_conversation_system
+        && may_have_late_system(Json::new(&text))
         && let Some(moved) = hoist(Json::new(&text), losses)
     {
         text = Cow::Owned(moved);
@@ -33,6 +34,20 @@ pub(super) fn rewrite(
         Cow::Borrowed(_) => None,
         Cow::Owned(text) => Some(text),
     }
+}
+
+/// Whether a text occurs anywhere: much quicker to find out than to walk the messages, and mostly it does not.
+fn holds(messages: Json<'_>, text: &str) -> bool {
+    memchr::memmem::find(messages.text().as_bytes(), text.as_bytes()).is_some()
+}
+
+/// `false` when no message but the first can be a system message.
+fn may_have_late_system(messages: Json<'_>) -> bool {
+    let first = messages.items().next().map_or(0, |first| {
+        first.text().as_ptr() as usize - messages.text().as_ptr() as usize + first.text().len()
+    });
+    let rest = Json::new(messages.text().get(first..).unwrap_or(""));
+    holds(rest, "\"system\"") || holds(rest, "\"developer\"")
 }
 
 fn edits(messages: Json<'_>, quirks: &Quirks) -> Vec<(Range<usize>, String)> {
