@@ -250,8 +250,8 @@ impl Default for RetrySettings {
             max_attempts: 3,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(8),
-            budget_percent: 20,
-            budget_floor: 3,
+            budget_percent: 10,
+            budget_floor: 10,
         }
     }
 }

@@ -413,7 +413,7 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
             max: 1000,
             slot: slot!(retry.budget_floor),
         },
-        doc: "Retries that are allowed whatever the percentage, so that a quiet service retries too.",
+        doc: "Retries that are allowed in each ten seconds whatever the percentage, so that a quiet service retries too.",
         absent: "",
         example: "10",
     },

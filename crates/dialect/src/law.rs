@@ -1,9 +1,10 @@
 //! The legal order of a reply's events, as code: what every decoder keeps and every encoder relies on.
 //! Decoders are watched in debug builds, so that a test or a fuzzer that breaks the law stops at the event.
 
+#[cfg(debug_assertions)]
+use crate::frame::Frame;
 use crate::{
     Decoder,
-    frame::Frame,
     ir::{BlockStart, Delta, Event},
 };
 

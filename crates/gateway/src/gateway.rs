@@ -47,11 +47,13 @@ pub struct Gateway {
 
 impl Shared {
     pub fn new(snapshot: Snapshot, keys: KeyRing, engine: Engine, clock: Box<dyn Clock>) -> Self {
+        let retry = &snapshot.config.retry;
+        let retries = RetryBudget::new(retry.budget_percent, retry.budget_floor, clock.now());
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             keys: ArcSwap::from_pointee(keys),
             engine,
-            retries: RetryBudget::new(clock.now()),
+            retries,
             clock,
             ids: IdSource::from_entropy(),
             model_lists: ModelLists::default(),

@@ -52,15 +52,18 @@ pub enum Verdict {
     Again { wait: Duration },
 }
 
-/// Limits retries to about a tenth of the calls, with a small reserve for quiet times.
+/// Limits retries to a share of the calls, with a small reserve for quiet times.
 ///
-/// Counted in tenths of a retry: a call deposits one, a retry takes ten, half a retry comes back each second.
+/// Counted in hundredths of a retry: a call deposits the share, a retry takes a hundred, and the reserve comes
+/// back over ten seconds.
 #[derive(Debug)]
 pub struct RetryBudget(Mutex<Purse>);
 
 #[derive(Debug)]
 struct Purse {
-    tenths: u64,
+    hundredths: u64,
+    percent: u64,
+    floor: u64,
     filled_at: UnixMillis,
 }
 
@@ -143,13 +146,17 @@ fn remedy(failure: &Failure) -> Remedy {
 }
 
 impl RetryBudget {
-    const FULL: u64 = 200;
-    const COST: u64 = 10;
-    const PER_SECOND: u64 = 5;
+    const COST: u64 = 100;
+    /// Seconds in which the reserve comes back.
+    const WINDOW: u64 = 10;
 
-    pub fn new(now: UnixMillis) -> Self {
+    /// `percent` of the calls may be retries, and `floor` in each ten seconds whatever the calls.
+    pub fn new(percent: u32, floor: u32, now: UnixMillis) -> Self {
+        let (percent, floor) = (u64::from(percent), u64::from(floor));
         Self(Mutex::new(Purse {
-            tenths: Self::FULL / 2,
+            hundredths: floor * Self::COST,
+            percent,
+            floor,
             filled_at: now,
         }))
     }
@@ -157,23 +164,30 @@ impl RetryBudget {
     /// A call begins.
     pub fn deposit(&self) {
         let mut purse = self.0.lock();
-        purse.tenths = (purse.tenths + 1).min(Self::FULL);
+        purse.hundredths = (purse.hundredths + purse.percent).min(purse.full());
     }
 
     /// Takes one retry out, if there is one.
     pub fn withdraw(&self, now: UnixMillis) -> bool {
         let mut purse = self.0.lock();
-        let seconds = now.0.saturating_sub(purse.filled_at.0) / 1000;
-        if seconds > 0 {
-            purse.tenths =
-                (purse.tenths + seconds.saturating_mul(Self::PER_SECOND)).min(Self::FULL);
+        let waited = now.0.saturating_sub(purse.filled_at.0);
+        let back = waited.saturating_mul(purse.floor * Self::COST) / (Self::WINDOW * 1000);
+        if back > 0 {
+            purse.hundredths = purse.hundredths.saturating_add(back).min(purse.full());
             purse.filled_at = now;
         }
-        let enough = purse.tenths >= Self::COST;
+        let enough = purse.hundredths >= Self::COST;
         if enough {
-            purse.tenths -= Self::COST;
+            purse.hundredths -= Self::COST;
         }
         enough
+    }
+}
+
+impl Purse {
+    /// What can be saved up: the reserve, and the share of two hundred calls.
+    fn full(&self) -> u64 {
+        self.floor * RetryBudget::COST + self.percent * 200
     }
 }
 
@@ -259,7 +273,7 @@ mod tests {
 
     #[test]
     fn under_total_failure_retries_stay_near_a_tenth_of_the_calls() {
-        let budget = RetryBudget::new(UnixMillis(0));
+        let budget = RetryBudget::new(10, 3, UnixMillis(0));
         let mut retries = 0;
         for call in 0..10_000_u64 {
             budget.deposit();
@@ -267,7 +281,7 @@ mod tests {
             retries += u32::from(budget.withdraw(now)) + u32::from(budget.withdraw(now));
         }
         assert!(
-            (1000..=1025).contains(&retries),
+            (1000..=1015).contains(&retries),
             "{retries} retries for 10,000 failing calls"
         );
     }
