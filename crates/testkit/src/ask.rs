@@ -1,8 +1,10 @@
-//! What a request asks for, read alike from both dialects: all that a script may depend on.
+//! What a request asks for, read alike from all dialects: all that a script may depend on.
 //!
 //! Reading assumes a body that the dialect's `check` has accepted; what is absent reads as empty.
 
 use serde_json::Value;
+
+use crate::route::Shape;
 
 #[derive(Debug, Clone, Default)]
 #[expect(
@@ -12,6 +14,8 @@ use serde_json::Value;
 pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) stream: bool,
+    /// The family of shapes: chat, responses, messages or Gemini, however its stream is framed.
+    pub(crate) shape: Shape,
     /// Chat only: the caller wants a usage chunk.
     pub(crate) include_usage: bool,
     /// Chat only: how many choices.
@@ -20,6 +24,8 @@ pub(crate) struct Ask {
     /// Results given since the last assistant turn, in order.
     pub(crate) tool_results: Vec<String>,
     pub(crate) tools: Vec<Tool>,
+    /// Responses only: names of the declared custom tools.
+    pub(crate) custom_tools: Vec<String>,
     pub(crate) tool_choice: ToolChoice,
     pub(crate) parallel: bool,
     pub(crate) structured: Structured,
@@ -29,6 +35,10 @@ pub(crate) struct Ask {
     pub(crate) words: u64,
     /// Anthropic only: thinking text is to be left empty.
     pub(crate) omit_thinking: bool,
+    /// Responses and Gemini: thinking is to be shown.
+    pub(crate) shows_thinking: bool,
+    /// Responses only: reasoning items carry their sealed content.
+    pub(crate) seals_thinking: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -4,12 +4,15 @@
 //! of names stands in the crate's documentation; `NAMES` feeds the model list and the table's test.
 
 use crate::ask::{Ask, Structured, example_json, words};
+use crate::route::Shape;
 use crate::scenario::{Block, ErrorDetail, FaultKind, Finish, Scenario, ScriptedUsage};
 
 pub const SHORT_TEXT: &str = "Hello from the testkit: the quick brown fox jumps over the lazy dog.";
 pub const UNICODE_TEXT: &str = "Grüße, 世界! Ünïcödé 🚀🧪 — naïve café, \"quoted\" \\ and\ttab,\nnew line, data: [DONE] inside.";
 pub const THINKING_TEXT: &str =
     "The user wants an answer, so I weigh the options and pick the shortest.";
+/// The cited part of the `citations` script.
+pub const CITED_TEXT: &str = "Paris has 2.1 million inhabitants.";
 pub(crate) const ERROR_MESSAGE: &str = "Scripted by the testkit";
 
 /// Every built-in name with its default parameter; the error names are listed by their base form.
@@ -26,17 +29,22 @@ pub const NAMES: &[&str] = &[
     "pause",
     "context-full",
     "empty-text",
+    "failed",
+    "citations",
     "cached",
     "tool",
     "parallel-tools",
     "tool-no-args",
     "tool-empty-args",
     "tool-bad-args",
+    "custom-tool",
+    "late-finish",
     "thinking",
     "redacted-thinking",
     "thinking-tool",
     "e400",
     "e400-context",
+    "e400-filter",
     "e401",
     "e402",
     "e403",
@@ -94,11 +102,14 @@ pub const NAMES: &[&str] = &[
     "close-idle",
 ];
 
+/// Names that vendors give their models answer as `text`.
+const VENDOR_NAMES: &[&str] = &["gpt-", "claude-", "gemini-", "mistral-", "o3", "o4-"];
+
 /// Tokens that the static benchmark scripts report for any prompt.
 const STATIC_INPUT: u64 = 25;
 const LINE_LIMIT: usize = 4 * 1024 * 1024 + 1;
 
-/// The built-in script behind a model name. Vendor-like names (`gpt-…`, `claude-…`) answer as `text`.
+/// The built-in script behind a model name.
 pub(crate) fn scenario(model: &str, ask: &Ask) -> Option<Scenario> {
     let mut words = model.split(':');
     let base = words.next().unwrap_or_default();
@@ -131,7 +142,9 @@ fn text_reply(text: impl Into<String>) -> Scenario {
 fn plain(base: &str, ask: &Ask) -> Option<Scenario> {
     let script = match base {
         "text" => text_reply(SHORT_TEXT),
-        name if name.starts_with("gpt-") || name.starts_with("claude-") => text_reply(SHORT_TEXT),
+        name if VENDOR_NAMES.iter().any(|prefix| name.starts_with(prefix)) => {
+            text_reply(SHORT_TEXT)
+        }
         "long-text" => text_reply(SHORT_TEXT.repeat(40)),
         "unicode" => text_reply(UNICODE_TEXT),
         "echo" => text_reply(ask.last_user_text.clone()).with_usage(ScriptedUsage {
@@ -153,6 +166,18 @@ fn plain(base: &str, ask: &Ask) -> Option<Scenario> {
         "pause" => text_reply("Paused.").with_finish(Finish::Pause),
         "context-full" => text_reply("The window is").with_finish(Finish::ContextFull),
         "empty-text" => Scenario::new("", Vec::new()),
+        "failed" => failed(ask),
+        "citations" => Scenario::new(
+            "",
+            vec![
+                Block::text("According to the source, "),
+                Block::Cited {
+                    text: CITED_TEXT.to_owned(),
+                    url: "https://example.com/paris".to_owned(),
+                    title: "Paris – facts".to_owned(),
+                },
+            ],
+        ),
         "cached" => text_reply(SHORT_TEXT).with_usage(ScriptedUsage {
             input: Some(20),
             cache_read: 1000,
@@ -177,6 +202,16 @@ fn plain(base: &str, ask: &Ask) -> Option<Scenario> {
         _ => return None,
     };
     Some(script)
+}
+
+/// The failure of the model itself; where the dialect has no word for it, an error right after 200.
+fn failed(ask: &Ask) -> Scenario {
+    match ask.shape {
+        Shape::Responses | Shape::Gemini => {
+            Scenario::new("", Vec::new()).with_finish(Finish::Failed)
+        }
+        _ => Scenario::new("", Vec::new()).with_fault(FaultKind::ErrorAfterEvents { events: 0 }),
+    }
 }
 
 fn structured(wanted: &Structured) -> String {
@@ -204,7 +239,8 @@ fn tools(base: &str, ask: &Ask) -> Option<Scenario> {
         })
     };
     let mut blocks: Vec<Block> = match base {
-        "tool" => call(None).into_iter().collect(),
+        "tool" | "late-finish" => call(None).into_iter().collect(),
+        "custom-tool" => custom_call(ask).into_iter().collect(),
         "tool-no-args" => call(Some(Vec::new())).into_iter().collect(),
         "tool-empty-args" => call(Some(vec![String::new()])).into_iter().collect(),
         "tool-bad-args" => call(Some(vec![r#"{"location": "Par"#.to_owned()]))
@@ -223,7 +259,7 @@ fn tools(base: &str, ask: &Ask) -> Option<Scenario> {
     };
     if !blocks
         .iter()
-        .any(|block| matches!(block, Block::ToolCall { .. }))
+        .any(|block| matches!(block, Block::ToolCall { .. } | Block::CustomCall { .. }))
     {
         blocks = vec![Block::text("No tool may be called.")];
     }
@@ -232,9 +268,21 @@ fn tools(base: &str, ask: &Ask) -> Option<Scenario> {
         "thinking-tool" => vec![Block::thinking("The result is in."), Block::text(quoted)],
         _ => vec![Block::text(quoted)],
     };
-    Some(Scenario {
+    let script = Scenario {
         after_tools: Some(after),
         ..Scenario::new("", blocks)
+    };
+    Some(match base {
+        "late-finish" => script.with_fault(FaultKind::LateFinish),
+        _ => script,
+    })
+}
+
+/// The first custom tool, called with text.
+fn custom_call(ask: &Ask) -> Option<Block> {
+    ask.custom_tools.first().map(|name| Block::CustomCall {
+        name: name.clone(),
+        input: "print(\"hello from the testkit\")".to_owned(),
     })
 }
 
@@ -343,10 +391,11 @@ fn damage(base: &str, number: Option<usize>) -> Option<Scenario> {
     Some(Scenario::new("", vec![Block::text(text)]).with_fault(fault))
 }
 
-/// Counts that no answer can have, under both dialects' names.
+/// Counts that no answer can have, under every dialect's names.
 fn absurd_usage() -> serde_json::Value {
-    let negative = ["prompt_tokens", "input_tokens"].map(|name| (name.to_owned(), (-5).into()));
-    let beyond_f64 = ["completion_tokens", "output_tokens"]
+    let negative = ["prompt_tokens", "input_tokens", "promptTokenCount"]
+        .map(|name| (name.to_owned(), (-5).into()));
+    let beyond_f64 = ["completion_tokens", "output_tokens", "candidatesTokenCount"]
         .map(|name| (name.to_owned(), 9_007_199_254_740_993_u64.into()));
     let total = [("total_tokens".to_owned(), 1.into())];
     serde_json::Value::Object(
@@ -386,7 +435,7 @@ fn filler(bytes: usize) -> String {
     WORDS.chars().cycle().take(bytes).collect()
 }
 
-/// `e<status>[-context|-quota][-once|-twice]`, with the text of `retry-after` as parameter.
+/// `e<status>[-context|-quota|-filter][-once|-twice]`, with the text of `retry-after` as parameter.
 fn status(base: &str, parameter: Option<&str>) -> Option<Scenario> {
     let rest = base.strip_prefix('e')?;
     let mut parts = rest.split('-');
@@ -401,6 +450,7 @@ fn status(base: &str, parameter: Option<&str>) -> Option<Scenario> {
         match part {
             "context" => detail = ErrorDetail::Context,
             "quota" => detail = ErrorDetail::Quota,
+            "filter" => detail = ErrorDetail::Filter,
             "once" => first = Some(1),
             "twice" => first = Some(2),
             _ => return None,

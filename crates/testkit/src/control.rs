@@ -3,8 +3,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /records` | the records; filters: `model=`, `dialect=`, `ended=1`; with `count=N` it waits until N fit, at most `timeout_ms` (5000), then answers 408 with those it has |
-//! | `DELETE /records` | forgets records and attempt counters |
-//! | `POST /scenarios` | registers one script or an array of them, on both providers |
+//! | `DELETE /records` | forgets records, attempt counters and everything kept (responses, files, jobs) |
+//! | `POST /scenarios` | registers one script or an array of them, on every provider |
 //! | `GET /scenarios` | the names of all scripts |
 //! | `GET /open` | open connections by dialect; with `count=N` it waits until so many are open in all |
 
@@ -22,13 +22,15 @@ use crate::dialect::Dialect;
 use crate::http::{Connection, Request};
 use crate::provider::{Options, Shared, TestProvider};
 use crate::record::{Record, Recorder};
+use crate::route::{decoded, parameter};
 use crate::scenario::Scenario;
 
-/// Both providers and their control port, as the binary runs them.
+/// All providers and their control port, as the binary runs them.
 #[derive(Debug)]
 pub struct Testkit {
     pub openai: TestProvider,
     pub anthropic: TestProvider,
+    pub gemini: TestProvider,
     control: SocketAddr,
     serving: JoinHandle<()>,
 }
@@ -39,10 +41,11 @@ struct Control {
 }
 
 impl Testkit {
-    /// Starts all three; the providers share one list of records.
+    /// Starts all four; the providers share one list of records.
     pub async fn start(
         openai: &Options,
         anthropic: &Options,
+        gemini: &Options,
         control: SocketAddr,
     ) -> io::Result<Self> {
         let recorder = Recorder::new(openai.record_file.as_deref(), openai.is_bench)?;
@@ -50,16 +53,21 @@ impl Testkit {
             TestProvider::start_recording(Dialect::OpenAi, openai, recorder.clone()).await?;
         let anthropic =
             TestProvider::start_recording(Dialect::Anthropic, anthropic, recorder.clone()).await?;
+        let gemini =
+            TestProvider::start_recording(Dialect::Gemini, gemini, recorder.clone()).await?;
         let listener = TcpListener::bind(control).await?;
         let control = listener.local_addr()?;
         let state = Control {
-            providers: vec![Arc::clone(openai.shared()), Arc::clone(anthropic.shared())],
+            providers: [&openai, &anthropic, &gemini]
+                .map(|provider| Arc::clone(provider.shared()))
+                .to_vec(),
             recorder,
         };
         let serving = tokio::spawn(listen(listener, Arc::new(state)));
         Ok(Self {
             openai,
             anthropic,
+            gemini,
             control,
             serving,
         })
@@ -108,41 +116,13 @@ async fn serve(stream: TcpStream, state: Arc<Control>) {
     }
 }
 
-fn parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request
-        .query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-}
-
-/// Undoes percent-encoding, as far as model names need it.
-fn decoded(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let digits: Vec<u8> = bytes.by_ref().take(2).collect();
-        out.extend(
-            std::str::from_utf8(&digits)
-                .ok()
-                .and_then(|digits| u8::from_str_radix(digits, 16).ok()),
-        );
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 impl Control {
     async fn answer(&self, request: &Request) -> (u16, String) {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/records") => self.records(request).await,
             ("DELETE", "/records") => {
                 for provider in &self.providers {
-                    provider.scripts.reset_attempts();
+                    provider.scripts.reset();
                 }
                 self.recorder.clear();
                 (200, "{}".to_owned())
@@ -171,9 +151,9 @@ impl Control {
     }
 
     async fn records(&self, request: &Request) -> (u16, String) {
-        let model = parameter(request, "model").map(decoded);
-        let dialect = parameter(request, "dialect");
-        let ended = parameter(request, "ended").is_some();
+        let model = parameter(&request.query, "model").map(decoded);
+        let dialect = parameter(&request.query, "dialect");
+        let ended = parameter(&request.query, "ended").is_some();
         let fits = |record: &Record| {
             model
                 .as_ref()
@@ -183,7 +163,7 @@ impl Control {
         };
         let found =
             || -> Vec<Record> { self.recorder.snapshot().into_iter().filter(&fits).collect() };
-        let wanted: usize = parameter(request, "count")
+        let wanted: usize = parameter(&request.query, "count")
             .and_then(|count| count.parse().ok())
             .unwrap_or(0);
         let enough = self.wait(request, || found().len() >= wanted).await;
@@ -198,7 +178,7 @@ impl Control {
                 .sum()
         };
         let wanted: Option<usize> =
-            parameter(request, "count").and_then(|count| count.parse().ok());
+            parameter(&request.query, "count").and_then(|count| count.parse().ok());
         let reached = self
             .wait(request, || wanted.is_none_or(|wanted| total() == wanted))
             .await;
@@ -220,7 +200,7 @@ impl Control {
     }
 
     async fn wait(&self, request: &Request, ready: impl Fn() -> bool) -> bool {
-        let limit = parameter(request, "timeout_ms")
+        let limit = parameter(&request.query, "timeout_ms")
             .and_then(|ms| ms.parse().ok())
             .unwrap_or(5000);
         let mut changed = self.recorder.subscribe();

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// Chat completions, legacy completions, embeddings, models.
+    /// Chat completions, responses, legacy completions, embeddings, models and OpenAI's other operations.
     OpenAi,
     /// Messages, count_tokens, models.
     Anthropic,
+    /// generateContent and its siblings.
+    Gemini,
 }
 
 impl Dialect {
@@ -16,6 +18,7 @@ impl Dialect {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 }

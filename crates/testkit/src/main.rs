@@ -1,4 +1,4 @@
-//! `tollgate-testkit`: both scripted providers and their control port in one process.
+//! `tollgate-testkit`: the scripted providers and their control port in one process.
 //!
 //! Prints one JSON line with the addresses when ready, then serves until it is ended (or, with
 //! `--until-stdin-closes`, until its parent is gone).
@@ -14,7 +14,7 @@ use tollgate_testkit::{Options, Testkit};
 #[derive(Debug, Parser)]
 #[command(
     name = "tollgate-testkit",
-    about = "Scripted OpenAI and Anthropic providers on loopback, with an oracle."
+    about = "Scripted OpenAI, Anthropic and Gemini providers on loopback, with an oracle."
 )]
 struct Args {
     /// Address of the OpenAI side.
@@ -23,6 +23,9 @@ struct Args {
     /// Address of the Anthropic side.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     anthropic: SocketAddr,
+    /// Address of the Gemini side.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    gemini: SocketAddr,
     /// Address of the control port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     control: SocketAddr,
@@ -62,15 +65,17 @@ async fn serve(args: Args) -> std::io::Result<()> {
     let testkit = Testkit::start(
         &options(args.openai),
         &options(args.anthropic),
+        &options(args.gemini),
         args.control,
     )
     .await?;
     let mut out = std::io::stdout();
     writeln!(
         out,
-        r#"{{"event":"ready","openai":"{}","anthropic":"{}","control":"{}"}}"#,
+        r#"{{"event":"ready","openai":"{}","anthropic":"{}","gemini":"{}","control":"{}"}}"#,
         testkit.openai.base_url(),
         testkit.anthropic.base_url(),
+        testkit.gemini.base_url(),
         testkit.control_url()
     )?;
     out.flush()?;

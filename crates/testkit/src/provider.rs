@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::answer::Scripts;
 use crate::dialect::Dialect;
 use crate::http::Connection;
-use crate::record::{End, Record, Recorder, recorded_headers};
+use crate::record::{End, Record, Recorder, recorded_headers, recorded_query};
 use crate::scenario::Scenario;
 use crate::wire::{Burst, Mark, Plan, Step};
 
@@ -101,7 +101,7 @@ impl TestProvider {
     pub fn base_url(&self) -> String {
         match self.shared.dialect {
             Dialect::OpenAi => format!("http://{}/v1", self.addr),
-            Dialect::Anthropic => format!("http://{}", self.addr),
+            Dialect::Anthropic | Dialect::Gemini => format!("http://{}", self.addr),
         }
     }
 
@@ -123,9 +123,9 @@ impl TestProvider {
         self.shared.recorder.snapshot()
     }
 
-    /// Forgets the records and lets every counter of attempts start again.
+    /// Forgets the records and everything kept, and lets every counter of attempts start again.
     pub fn clear(&self) {
-        self.shared.scripts.reset_attempts();
+        self.shared.scripts.reset();
         self.shared.recorder.clear();
     }
 
@@ -236,7 +236,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             record.headers = recorded_headers(&request.headers);
             record.method.clone_from(&request.method);
             record.path.clone_from(&request.path);
-            record.query.clone_from(&request.query);
+            record.query = recorded_query(&request.query);
         }
         record.status = plan.status;
         let id = shared.recorder.begin(record);

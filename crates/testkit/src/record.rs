@@ -34,8 +34,11 @@ pub struct Record {
     pub query: String,
     /// Names in lower case; a credential's value is replaced by a fingerprint.
     pub headers: Vec<(String, String)>,
-    /// The JSON body; `null` when there was none or it did not parse.
+    /// The JSON body, or the fields of a form as an object; `null` when there was none or it did not parse.
     pub body: serde_json::Value,
+    /// Files of a multipart body, in order; its other fields stand in `body`.
+    #[serde(default)]
+    pub files: Vec<UploadedFile>,
     pub model: Option<String>,
     pub stream: bool,
     /// Status of the answer, also when it was never sent.
@@ -54,6 +57,17 @@ pub struct Record {
     pub billed: Option<BilledUsage>,
     pub end: Option<End>,
     pub ended_us: Option<u64>,
+}
+
+/// A file as it arrived: whole when size and hash are those of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedFile {
+    pub field: String,
+    pub filename: String,
+    pub content_type: String,
+    pub bytes: u64,
+    /// Lower-case hex.
+    pub sha256: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +103,7 @@ struct Records {
 /// Names of headers that carry a credential.
 const CREDENTIALS: &[&str] = &[
     "authorization",
+    "x-amz-security-token",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
@@ -118,6 +133,7 @@ impl Record {
             query: String::new(),
             headers: Vec::new(),
             body: serde_json::Value::Null,
+            files: Vec::new(),
             model: None,
             stream: false,
             status: 0,
@@ -278,6 +294,18 @@ pub(crate) fn recorded_headers(headers: &[(String, String)]) -> Vec<(String, Str
             (name.clone(), fingerprint)
         })
         .collect()
+}
+
+/// The query as recorded: a key in it becomes its fingerprint.
+pub(crate) fn recorded_query(query: &str) -> String {
+    let pairs: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some(("key", key)) => format!("key={}", fingerprint(key)),
+            _ => pair.to_owned(),
+        })
+        .collect();
+    pairs.join("&")
 }
 
 /// A name for a credential that does not reveal it.

@@ -54,6 +54,17 @@ pub enum Block {
     Refusal {
         refusal: String,
     },
+    /// Text with its source.
+    Cited {
+        text: String,
+        url: String,
+        title: String,
+    },
+    /// A call of a custom tool, which takes text. Only responses have it: left out elsewhere.
+    CustomCall {
+        name: String,
+        input: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +78,8 @@ pub enum Finish {
     ContentFilter,
     Pause,
     ContextFull,
+    /// The model itself failed. Only responses and Gemini can say so.
+    Failed,
 }
 
 /// Token counts of a script. What is `None` is counted from the request and the reply.
@@ -175,6 +188,8 @@ pub enum FaultKind {
     },
     /// Leave out `[DONE]` or `message_stop`.
     NoDone,
+    /// Gemini: the finish reason in a chunk of its own, behind the content. Elsewhere it always is.
+    LateFinish,
     /// Leave out the finish reason, keep the end marker.
     NoFinish,
     EmptyBody,
@@ -213,6 +228,8 @@ pub enum ErrorDetail {
     Plain,
     Context,
     Quota,
+    /// The prompt was filtered, in Azure's words.
+    Filter,
 }
 
 // === impl Scenario ===
@@ -224,6 +241,15 @@ impl Scenario {
             reply,
             ..Self::default()
         }
+    }
+
+    /// The faults that strike this attempt.
+    pub(crate) fn faults_of(&self, attempt: u32) -> Vec<FaultKind> {
+        self.faults
+            .iter()
+            .filter(|fault| fault.first_attempts.is_none_or(|n| attempt <= n))
+            .map(|fault| fault.kind.clone())
+            .collect()
     }
 
     #[must_use]

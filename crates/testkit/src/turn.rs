@@ -19,6 +19,8 @@ pub(crate) struct Turn {
     pub(crate) stop_sequence: Option<String>,
     pub(crate) usage: BilledUsage,
     pub(crate) report: Report,
+    /// The finish comes alone, where the dialect would send it with the last content.
+    pub(crate) late_finish: bool,
 }
 
 /// What the answer says about its usage.
@@ -130,13 +132,14 @@ pub(crate) fn resolve(scenario: &Scenario, faults: &[FaultKind], ask: &Ask, seri
         stop_sequence,
         usage,
         report,
+        late_finish: faults.contains(&FaultKind::LateFinish),
     }
 }
 
 fn finish_of(blocks: &[Block]) -> Finish {
     if blocks
         .iter()
-        .any(|block| matches!(block, Block::ToolCall { .. }))
+        .any(|block| matches!(block, Block::ToolCall { .. } | Block::CustomCall { .. }))
     {
         Finish::Tool
     } else if blocks
@@ -154,15 +157,21 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
 }
 
-fn count(text: &str) -> u64 {
+pub(crate) fn count(text: &str) -> u64 {
     pieces(text).count() as u64
 }
 
+/// What redacted thinking stands for.
+pub(crate) const REDACTED_PIECES: u64 = 8;
+
 fn block_pieces(block: &Block) -> (u64, u64) {
     match block {
-        Block::Text { text } | Block::Refusal { refusal: text } => (count(text), 0),
+        Block::Text { text }
+        | Block::Refusal { refusal: text }
+        | Block::Cited { text, .. }
+        | Block::CustomCall { input: text, .. } => (count(text), 0),
         Block::Thinking { thinking } => (0, count(thinking)),
-        Block::RedactedThinking { .. } => (0, 8),
+        Block::RedactedThinking { .. } => (0, REDACTED_PIECES),
         Block::ToolCall { fragments, .. } => (fragments.len() as u64 + 1, 0),
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::dialect::Dialect;
+use crate::route::Shape;
 use crate::scenario::{BilledUsage, FaultKind};
 use crate::turn::{Frame, Role};
 
@@ -50,7 +50,7 @@ pub(crate) struct Mark {
 /// What an answer is made of before framing.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) dialect: Dialect,
+    pub(crate) shape: Shape,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) content_type: String,
@@ -60,11 +60,30 @@ pub(crate) struct Answer {
     pub(crate) closes: bool,
 }
 
+impl Default for Answer {
+    /// An empty JSON answer.
+    fn default() -> Self {
+        Self {
+            shape: Shape::Chat,
+            status: 200,
+            headers: Vec::new(),
+            content_type: "application/json".to_owned(),
+            frames: Vec::new(),
+            is_stream: false,
+            usage: None,
+            closes: false,
+        }
+    }
+}
+
 impl Answer {
     /// Applies the faults and frames the bytes.
     pub(crate) fn plan(mut self, faults: &[FaultKind]) -> Plan {
         for fault in faults {
             self.edit(fault);
+        }
+        if self.shape == Shape::Bedrock && self.is_stream {
+            self.frame_events();
         }
         let timing = Timing::of(faults);
         let mut writer = Writer::new(&timing, &self);
@@ -90,21 +109,7 @@ impl Answer {
     fn edit(&mut self, fault: &FaultKind) {
         match fault {
             FaultKind::ErrorAfterEvents { events } => {
-                let error = match self.dialect {
-                    Dialect::OpenAi => crate::openai::errors::event(),
-                    Dialect::Anthropic => crate::anthropic::errors::event(),
-                };
-                if self.is_stream {
-                    self.keep_events(*events);
-                    self.frames.push(Frame::new(Role::End, error));
-                } else {
-                    let json = error
-                        .lines()
-                        .find_map(|line| line.strip_prefix("data: "))
-                        .unwrap_or_default()
-                        .to_owned();
-                    self.frames = vec![Frame::new(Role::Content, json)];
-                }
+                self.fail_after(*events);
             }
             FaultKind::Html => {
                 "text/html; charset=utf-8".clone_into(&mut self.content_type);
@@ -133,12 +138,15 @@ impl Answer {
                 let at = self.event_position(*after_events);
                 self.frames.insert(at, Frame::new(Role::Noise, raw.clone()));
             }
-            FaultKind::Comments if self.is_stream => {
+            // A JSON array has no comments, and Google's SDKs take none in its stream.
+            FaultKind::Comments
+                if self.is_stream && !matches!(self.shape, Shape::Gemini | Shape::GeminiArray) =>
+            {
                 let frames = std::mem::take(&mut self.frames);
                 for frame in frames {
                     self.frames
                         .push(Frame::new(Role::Noise, ": keep-alive\n\n".to_owned()));
-                    if self.dialect == Dialect::Anthropic && frame.role == Role::Content {
+                    if self.shape == Shape::Messages && frame.role == Role::Content {
                         self.frames.push(crate::anthropic::render::ping());
                     }
                     self.frames.push(frame);
@@ -147,7 +155,9 @@ impl Answer {
             FaultKind::Crlf if self.is_stream => {
                 for frame in &mut self.frames {
                     // Newlines inside JSON strings are escaped, so every LF here ends a line.
-                    let text = String::from_utf8_lossy(&frame.bytes).replace('\n', "\r\n");
+                    let text = String::from_utf8_lossy(&frame.bytes)
+                        .replace("\r\n", "\n")
+                        .replace('\n', "\r\n");
                     frame.bytes = text.into_bytes();
                 }
             }
@@ -168,6 +178,51 @@ impl Answer {
             }
             FaultKind::CloseIdle => self.closes = true,
             _ => {}
+        }
+    }
+
+    /// Ends a stream with the vendor's error event; without a stream the error is the whole body.
+    fn fail_after(&mut self, events: usize) {
+        if self.is_stream {
+            self.keep_events(events);
+        }
+        let sequence = self.frames.len();
+        let error = match self.shape {
+            Shape::Responses if self.is_stream => crate::responses::render::error_event(sequence),
+            Shape::Chat | Shape::Responses => crate::openai::errors::event(),
+            Shape::Messages | Shape::Bedrock => crate::anthropic::errors::event(),
+            Shape::Gemini => format!("data: {}\r\n\r\n", crate::gemini::errors::mid_stream()),
+            Shape::GeminiArray => {
+                let opening = if sequence == 0 { "[" } else { ",\r\n" };
+                format!("{opening}{}]\n", crate::gemini::errors::mid_stream())
+            }
+        };
+        if self.is_stream {
+            self.frames.push(Frame::new(Role::End, error));
+            return;
+        }
+        let json = error
+            .lines()
+            .find_map(|line| line.strip_prefix("data: "))
+            .unwrap_or_default()
+            .to_owned();
+        self.frames = vec![Frame::new(Role::Content, json)];
+    }
+
+    /// Puts each event of a Messages stream into an AWS frame. Pings and comments have no place there.
+    fn frame_events(&mut self) {
+        self.frames.retain(|frame| frame.role != Role::Noise);
+        for frame in &mut self.frames {
+            let text = String::from_utf8_lossy(&frame.bytes).into_owned();
+            let is_error = text.starts_with("event: error");
+            let Some(json) = text.lines().find_map(|line| line.strip_prefix("data: ")) else {
+                continue;
+            };
+            frame.bytes = if is_error {
+                crate::eventstream::exception("modelStreamErrorException", "Overloaded")
+            } else {
+                crate::eventstream::chunk(json)
+            };
         }
     }
 
@@ -203,12 +258,12 @@ impl Answer {
             .bytes
             .iter()
             .rev()
-            .take_while(|byte| **byte == b'\n')
+            .take_while(|byte| matches!(**byte, b'\n' | b'\r'))
             .copied()
             .collect();
         frame.bytes.truncate(frame.bytes.len() - tail.len());
         damage(&mut frame.bytes);
-        frame.bytes.extend(tail);
+        frame.bytes.extend(tail.iter().rev());
     }
 }
 

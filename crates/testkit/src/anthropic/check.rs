@@ -151,6 +151,7 @@ fn read(fields: &Map<String, Value>, version: Version) -> Checked<Ask> {
             .get("stream")
             .and_then(Value::as_bool)
             .unwrap_or(false),
+        shape: crate::route::Shape::Messages,
         include_usage: true,
         n: 1,
         last_user_text: conversation.last_user_text,
@@ -179,6 +180,7 @@ fn read(fields: &Map<String, Value>, version: Version) -> Checked<Ask> {
         omit_thinking: fields
             .get("thinking")
             .is_some_and(|thinking| thinking["display"] == "omitted"),
+        ..Ask::default()
     })
 }
 

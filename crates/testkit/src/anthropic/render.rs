@@ -5,12 +5,13 @@
 
 use crate::ask::Ask;
 use crate::json::{quote, quote_or_null};
+use crate::route::Host;
 use crate::scenario::{BilledUsage, Block, Finish};
 use crate::turn::{Frame, Report, Role, Turn, pieces, sign_thinking};
 
-pub(crate) fn message(turn: &Turn, ask: &Ask) -> Vec<Frame> {
+pub(crate) fn message(turn: &Turn, ask: &Ask, host: Host) -> Vec<Frame> {
     if ask.stream {
-        stream(turn)
+        stream(turn, host)
     } else {
         vec![body(turn)]
     }
@@ -60,7 +61,12 @@ fn body(turn: &Turn) -> Frame {
                 quote(name),
                 input(fragments)
             )),
-            Block::Refusal { .. } => None,
+            Block::Cited { text, .. } => Some(format!(
+                r#"{{"type":"text","text":{},"citations":[{}]}}"#,
+                quote(text),
+                citation(block)
+            )),
+            Block::Refusal { .. } | Block::CustomCall { .. } => None,
         })
         .collect();
     let usage = match &turn.report {
@@ -93,7 +99,7 @@ pub(crate) fn ping() -> Frame {
     event(Role::Noise, "ping", r#"{"type": "ping"}"#)
 }
 
-fn stream(turn: &Turn) -> Vec<Frame> {
+fn stream(turn: &Turn, host: Host) -> Vec<Frame> {
     let usage = match &turn.report {
         Report::Never => String::new(),
         _ => format!(r#","usage":{}"#, full_usage(&turn.usage, 1)),
@@ -106,7 +112,7 @@ fn stream(turn: &Turn) -> Vec<Frame> {
     let mut frames = vec![event(Role::Start, "message_start", &start)];
     let mut index = 0;
     for block in &turn.blocks {
-        if matches!(block, Block::Refusal { .. }) {
+        if matches!(block, Block::Refusal { .. } | Block::CustomCall { .. }) {
             continue;
         }
         push_block(&mut frames, turn, block, index);
@@ -129,17 +135,30 @@ fn stream(turn: &Turn) -> Vec<Frame> {
         stop_fields(turn)
     );
     frames.push(event(Role::Finish, "message_delta", &data));
+    let metrics = match host {
+        Host::Bedrock => format!(
+            r#","amazon-bedrock-invocationMetrics":{{"inputTokenCount":{},"outputTokenCount":{},"invocationLatency":1,"firstByteLatency":1,"cacheReadInputTokenCount":{},"cacheWriteInputTokenCount":{}}}"#,
+            turn.usage.input,
+            turn.usage.all_output(),
+            turn.usage.cache_read,
+            turn.usage.cache_write()
+        ),
+        _ => String::new(),
+    };
     frames.push(event(
         Role::End,
         "message_stop",
-        r#"{"type":"message_stop"}"#,
+        &format!(r#"{{"type":"message_stop"{metrics}}}"#),
     ));
     frames
 }
 
 fn push_block(frames: &mut Vec<Frame>, turn: &Turn, block: &Block, index: usize) {
     let open = match block {
-        Block::Text { .. } | Block::Refusal { .. } => r#"{"type":"text","text":""}"#.to_owned(),
+        Block::Cited { .. } => r#"{"type":"text","text":"","citations":[]}"#.to_owned(),
+        Block::Text { .. } | Block::Refusal { .. } | Block::CustomCall { .. } => {
+            r#"{"type":"text","text":""}"#.to_owned()
+        }
         Block::Thinking { .. } => r#"{"type":"thinking","thinking":"","signature":""}"#.to_owned(),
         Block::RedactedThinking { data } => {
             format!(r#"{{"type":"redacted_thinking","data":{}}}"#, quote(data))
@@ -170,10 +189,18 @@ fn push_block(frames: &mut Vec<Frame>, turn: &Turn, block: &Block, index: usize)
         event(Role::Content, "content_block_delta", &data)
     };
     match block {
-        Block::Text { text } => frames.extend(pieces(text).map(|piece| Frame {
-            output: 1,
-            ..delta(format!(r#""type":"text_delta","text":{}"#, quote(piece)))
-        })),
+        Block::Text { text } | Block::Cited { text, .. } => {
+            frames.extend(pieces(text).map(|piece| Frame {
+                output: 1,
+                ..delta(format!(r#""type":"text_delta","text":{}"#, quote(piece)))
+            }));
+            if let Block::Cited { .. } = block {
+                frames.push(delta(format!(
+                    r#""type":"citations_delta","citation":{}"#,
+                    citation(block)
+                )));
+            }
+        }
         Block::Thinking { thinking } => {
             frames.extend(pieces(thinking).map(|piece| Frame {
                 reasoning: 1,
@@ -196,10 +223,24 @@ fn push_block(frames: &mut Vec<Frame>, turn: &Turn, block: &Block, index: usize)
                 ))
             }));
         }
-        Block::Refusal { .. } | Block::RedactedThinking { .. } => {}
+        Block::Refusal { .. } | Block::CustomCall { .. } | Block::RedactedThinking { .. } => {}
     }
     let data = format!(r#"{{"type":"content_block_stop","index":{index}}}"#);
     frames.push(event(Role::Content, "content_block_stop", &data));
+}
+
+/// The source of a cited text, as a web search names it.
+fn citation(block: &Block) -> String {
+    match block {
+        Block::Cited { text, url, title } => format!(
+            r#"{{"type":"web_search_result_location","cited_text":{},"encrypted_index":"{}","title":{},"url":{}}}"#,
+            quote(text),
+            sign_thinking(url),
+            quote(title),
+            quote(url)
+        ),
+        _ => String::new(),
+    }
 }
 
 fn stop_fields(turn: &Turn) -> String {
@@ -223,7 +264,7 @@ fn stop_fields(turn: &Turn) -> String {
 
 fn stop_reason(finish: Finish) -> &'static str {
     match finish {
-        Finish::End => "end_turn",
+        Finish::End | Finish::Failed => "end_turn",
         Finish::Length => "max_tokens",
         Finish::StopSequence => "stop_sequence",
         Finish::Tool => "tool_use",

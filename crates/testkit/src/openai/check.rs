@@ -8,9 +8,10 @@ use super::errors::Refused;
 use super::messages::{check_messages, role};
 use super::ranges::check_ranges;
 use super::tools::{check_response_format, check_tool_choice, check_tools};
-use crate::ask::{Ask, text_of, words_within};
+use crate::ask::{Ask, Tool, text_of, words_within};
+use crate::family::{self, ChatTools};
 
-pub(super) type Checked<T> = Result<T, Box<Refused>>;
+pub(crate) type Checked<T> = Result<T, Box<Refused>>;
 
 const CHAT_FIELDS: &[&str] = &[
     "audio",
@@ -72,9 +73,9 @@ const COMPLETION_FIELDS: &[&str] = &[
     "user",
 ];
 const EMBEDDING_FIELDS: &[&str] = &["dimensions", "encoding_format", "input", "model", "user"];
-const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+pub(crate) const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
-pub(super) fn refuse<T>(
+pub(crate) fn refuse<T>(
     param: impl Into<String>,
     code: &'static str,
     message: impl Into<String>,
@@ -118,6 +119,7 @@ pub(crate) fn chat(body: &Value) -> Checked<Ask> {
         );
     }
     let tools = check_tools(fields)?;
+    check_reasoning_with_tools(fields, &tools)?;
     let tool_choice = check_tool_choice(fields, &tools)?;
     let structured = check_response_format(fields, messages)?;
     check_messages(messages)?;
@@ -148,6 +150,28 @@ pub(crate) fn chat(body: &Value) -> Checked<Ask> {
         words: words_within(&fields["messages"]),
         ..shared(fields)
     })
+}
+
+/// Newer models take function tools on chat only while they do not reason.
+fn check_reasoning_with_tools(fields: &Map<String, Value>, tools: &[Tool]) -> Checked<()> {
+    let model = fields["model"].as_str().unwrap_or_default();
+    let effort = fields.get("reasoning_effort").and_then(Value::as_str);
+    let is_refused = match family::chat_tools(model) {
+        ChatTools::Free => false,
+        ChatTools::UnlessEffort => effort.is_some_and(|effort| effort != "none"),
+        ChatTools::OnlyWithoutReasoning => effort != Some("none"),
+        ChatTools::Never => true,
+    };
+    if tools.is_empty() || !is_refused {
+        return Ok(());
+    }
+    refuse(
+        "reasoning_effort",
+        "",
+        format!(
+            "Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+        ),
+    )
 }
 
 pub(crate) fn completion(body: &Value) -> Checked<Ask> {

@@ -13,7 +13,7 @@ const DEFAULT_DIMENSIONS: u64 = 16;
 const CREATED: u64 = 1_730_419_200;
 
 /// The body and the input tokens of an accepted embeddings request.
-pub(crate) fn render(body: &Value) -> (String, u64) {
+pub(crate) fn render(body: &Value, model: &str) -> (String, u64) {
     let inputs = inputs(body.get("input").unwrap_or(&Value::Null));
     let dimensions = body
         .get("dimensions")
@@ -39,11 +39,7 @@ pub(crate) fn render(body: &Value) -> (String, u64) {
             r#"{{"object":"embedding","index":{index},"embedding":{embedding}}}"#
         ));
     }
-    let model = quote(
-        body.get("model")
-            .and_then(Value::as_str)
-            .unwrap_or_default(),
-    );
+    let model = quote(model);
     let text = format!(
         r#"{{"object":"list","data":[{}],"model":{model},"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#,
         rows.join(",")
@@ -63,7 +59,7 @@ fn inputs(input: &Value) -> Vec<(String, u64)> {
     }
 }
 
-fn vector(seed: &str, dimensions: u64) -> Vec<f32> {
+pub(crate) fn vector(seed: &str, dimensions: u64) -> Vec<f32> {
     (0..dimensions)
         .map(|position| {
             let digest = Sha256::digest(format!("{position}:{seed}"));

@@ -52,6 +52,9 @@ fn body(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> S
 
 /// The body of a scripted error status.
 pub(crate) fn scripted(status: u16, detail: ErrorDetail, model: &str) -> String {
+    if (status, detail) == (400, ErrorDetail::Filter) {
+        return filtered();
+    }
     let (kind, code, param): (&str, Option<&str>, Option<&str>) = match (status, detail) {
         (400, ErrorDetail::Context) => (
             "invalid_request_error",
@@ -84,6 +87,11 @@ pub(crate) fn scripted(status: u16, detail: ErrorDetail, model: &str) -> String 
         _ => format!("{ERROR_MESSAGE}: {status}."),
     };
     body(&message, kind, param, code)
+}
+
+/// Azure's refusal of a prompt that its filter caught.
+fn filtered() -> String {
+    r#"{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":false,"severity":"safe"},"jailbreak":{"detected":false,"filtered":false},"self_harm":{"filtered":false,"severity":"safe"},"sexual":{"filtered":false,"severity":"safe"},"violence":{"filtered":true,"severity":"high"}}}}}"#.to_owned()
 }
 
 /// The event that ends a 200 stream with an error.

@@ -6,15 +6,26 @@
 
 use crate::ask::Ask;
 use crate::json::{quote, quote_or_null};
+use crate::route::Host;
 use crate::scenario::{BilledUsage, Block, Finish};
 use crate::turn::{Frame, Report, Role, Turn, pieces};
 
-pub(crate) fn chat(turn: &Turn, ask: &Ask) -> Vec<Frame> {
-    if ask.stream {
-        chat_stream(turn, ask)
-    } else {
-        vec![chat_body(turn, ask)]
+/// What Azure found in the prompt: its streams begin with it, in a chunk without choices.
+const PROMPT_FILTER: &str = r#""prompt_filter_results":[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false,"severity":"safe"},"self_harm":{"filtered":false,"severity":"safe"},"sexual":{"filtered":false,"severity":"safe"},"violence":{"filtered":false,"severity":"safe"}}}]"#;
+
+pub(crate) fn chat(turn: &Turn, ask: &Ask, host: Host) -> Vec<Frame> {
+    let is_azure = host == Host::Azure;
+    if !ask.stream {
+        return vec![chat_body(turn, ask, is_azure)];
     }
+    let mut frames = chat_stream(turn, ask);
+    if is_azure {
+        let first = format!(
+            "data: {{\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\",{PROMPT_FILTER}}}\n\n"
+        );
+        frames.insert(0, Frame::new(Role::Start, first));
+    }
+    frames
 }
 
 pub(crate) fn completion(turn: &Turn, ask: &Ask) -> Vec<Frame> {
@@ -82,7 +93,7 @@ pub(crate) fn completion(turn: &Turn, ask: &Ask) -> Vec<Frame> {
     frames
 }
 
-fn chat_body(turn: &Turn, ask: &Ask) -> Frame {
+fn chat_body(turn: &Turn, ask: &Ask, is_azure: bool) -> Frame {
     let message = message(turn);
     let finish = finish_reason(turn.finish);
     let choices = (0..ask.n.max(1))
@@ -92,8 +103,13 @@ fn chat_body(turn: &Turn, ask: &Ask) -> Frame {
     let usage = reported(turn)
         .map(|usage| format!(r#","usage":{usage}"#))
         .unwrap_or_default();
+    let filter = if is_azure {
+        format!(",{PROMPT_FILTER}")
+    } else {
+        String::new()
+    };
     let text = format!(
-        r#"{{"id":"chatcmpl-tk{:022}","object":"chat.completion","created":{},"model":{},"choices":[{choices}]{usage},"service_tier":"default","system_fingerprint":"fp_testkit"}}"#,
+        r#"{{"id":"chatcmpl-tk{:022}","object":"chat.completion","created":{},"model":{},"choices":[{choices}]{usage},"service_tier":"default","system_fingerprint":"fp_testkit"{filter}}}"#,
         turn.serial,
         turn.created,
         quote(&turn.model)
@@ -109,7 +125,7 @@ fn message(turn: &Turn) -> String {
     let text = turn
         .blocks
         .iter()
-        .any(|block| matches!(block, Block::Text { .. }))
+        .any(|block| matches!(block, Block::Text { .. } | Block::Cited { .. }))
         .then(|| whole_text(turn));
     let mut thinking = String::new();
     let mut calls = Vec::new();
@@ -126,7 +142,10 @@ fn message(turn: &Turn) -> String {
                 ));
             }
             Block::Refusal { refusal: words } => refusal = Some(words),
-            Block::Text { .. } | Block::RedactedThinking { .. } => {}
+            Block::Text { .. }
+            | Block::Cited { .. }
+            | Block::CustomCall { .. }
+            | Block::RedactedThinking { .. } => {}
         }
     }
     let silent = text.is_none() && calls.is_empty() && refusal.is_none();
@@ -148,7 +167,9 @@ fn message(turn: &Turn) -> String {
         out.push_str(&calls.join(","));
         out.push(']');
     }
-    out.push_str(r#","annotations":[]}"#);
+    out.push_str(r#","annotations":"#);
+    out.push_str(&annotations(turn));
+    out.push('}');
     out
 }
 
@@ -247,7 +268,7 @@ fn chat_stream(turn: &Turn, ask: &Ask) -> Vec<Frame> {
         let mut n_calls = 0;
         for block in &turn.blocks {
             match block {
-                Block::Text { text } => frames
+                Block::Text { text } | Block::Cited { text, .. } => frames
                     .extend(pieces(text).map(|piece| chunks.content(choice, "content", piece))),
                 Block::Thinking { thinking } => {
                     frames.extend(
@@ -264,8 +285,13 @@ fn chat_stream(turn: &Turn, ask: &Ask) -> Vec<Frame> {
                     frames.extend(chunks.tool(choice, n_calls, name, fragments));
                     n_calls += 1;
                 }
-                Block::RedactedThinking { .. } => {}
+                Block::RedactedThinking { .. } | Block::CustomCall { .. } => {}
             }
+        }
+        let annotations = annotations(turn);
+        if annotations != "[]" {
+            let delta = format!(r#"{{"annotations":{annotations}}}"#);
+            frames.push(chunks.chunk(Role::Content, choice, &delta, "null"));
         }
         frames.push(chunks.chunk(
             Role::Finish,
@@ -289,10 +315,32 @@ fn chat_stream(turn: &Turn, ask: &Ask) -> Vec<Frame> {
 
 fn whole_text(turn: &Turn) -> String {
     let texts = turn.blocks.iter().filter_map(|block| match block {
-        Block::Text { text } => Some(text.as_str()),
+        Block::Text { text } | Block::Cited { text, .. } => Some(text.as_str()),
         _ => None,
     });
     texts.collect()
+}
+
+/// The sources of cited texts. Positions count characters of the whole text.
+fn annotations(turn: &Turn) -> String {
+    let mut at = 0;
+    let mut out = Vec::new();
+    for block in &turn.blocks {
+        match block {
+            Block::Text { text } => at += text.chars().count(),
+            Block::Cited { text, url, title } => {
+                let end = at + text.chars().count();
+                out.push(format!(
+                    r#"{{"type":"url_citation","url_citation":{{"end_index":{end},"start_index":{at},"title":{},"url":{}}}}}"#,
+                    quote(title),
+                    quote(url)
+                ));
+                at = end;
+            }
+            _ => {}
+        }
+    }
+    format!("[{}]", out.join(","))
 }
 
 /// A call without arguments says `{}`; only a script with an explicit empty fragment sends none.
@@ -310,7 +358,9 @@ fn call_id(turn: &Turn, index: usize) -> String {
 
 fn finish_reason(finish: Finish) -> &'static str {
     match finish {
-        Finish::End | Finish::StopSequence | Finish::Refusal | Finish::Pause => "stop",
+        Finish::End | Finish::StopSequence | Finish::Refusal | Finish::Pause | Finish::Failed => {
+            "stop"
+        }
         Finish::Length | Finish::ContextFull => "length",
         Finish::Tool => "tool_calls",
         Finish::ContentFilter => "content_filter",

@@ -206,7 +206,12 @@ pub(super) fn check_response_format(
 }
 
 /// Strict schemas: every object closed, every property required.
-fn check_strict(schema: &Value, of: &str, param: &str, code: &'static str) -> Checked<()> {
+pub(crate) fn check_strict(
+    schema: &Value,
+    of: &str,
+    param: &str,
+    code: &'static str,
+) -> Checked<()> {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
             return refuse(

@@ -46,7 +46,7 @@ impl Reply {
     }
 }
 
-/// A minimal good request for either dialect.
+/// A minimal good request for a dialect.
 pub(crate) fn body(dialect: Dialect, model: &str, stream: bool) -> Value {
     let messages = json!([{"role": "user", "content": "Say hello to the testkit."}]);
     match (dialect, stream) {
@@ -57,13 +57,23 @@ pub(crate) fn body(dialect: Dialect, model: &str, stream: bool) -> Value {
         (Dialect::Anthropic, _) => {
             json!({"model": model, "messages": messages, "max_tokens": 1024, "stream": stream})
         }
+        (Dialect::Gemini, _) => {
+            json!({"contents": [{"role": "user", "parts": [{"text": "Say hello to the testkit."}]}]})
+        }
     }
 }
 
-pub(crate) fn path(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenAi => "/v1/chat/completions",
-        Dialect::Anthropic => "/v1/messages",
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// Where that request goes.
+pub(crate) fn path(dialect: Dialect, model: &str, stream: bool) -> String {
+    match (dialect, stream) {
+        (Dialect::OpenAi, _) => CHAT.to_owned(),
+        (Dialect::Anthropic, _) => "/v1/messages".to_owned(),
+        (Dialect::Gemini, true) => {
+            format!("/v1beta/models/{model}:streamGenerateContent?alt=sse")
+        }
+        (Dialect::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
     }
 }
 
@@ -102,7 +112,12 @@ pub(crate) async fn ask(provider: &TestProvider, model: &str, stream: bool) -> R
     let body = body(dialect, model, stream).to_string();
     exchange(
         provider.addr(),
-        &request("POST", path(dialect), &body, "connection: close\r\n"),
+        &request(
+            "POST",
+            &path(dialect, model, stream),
+            &body,
+            "connection: close\r\n",
+        ),
     )
     .await
 }

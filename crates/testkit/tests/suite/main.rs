@@ -5,6 +5,10 @@
 )]
 
 mod client;
+mod clouds;
 mod faults;
+mod gemini;
+mod operations;
 mod oracle;
+mod responses;
 mod shapes;

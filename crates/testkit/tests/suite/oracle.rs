@@ -1,13 +1,13 @@
 //! The records: what they hold, when they appear, and how another process reads them.
 
-use crate::client::{ask, body, connect, exchange, path, request};
+use crate::client::{CHAT, ask, body, connect, exchange, path, request};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tollgate_testkit::{BilledUsage, Dialect, End, Options, TestProvider, Testkit, fingerprint};
 
 #[tokio::test]
 async fn a_complete_attempt_is_recorded_and_billed_whole() {
-    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini] {
         let provider = TestProvider::start(dialect).await.unwrap();
         for stream in [false, true] {
             let reply = ask(&provider, "cached", stream).await;
@@ -32,7 +32,7 @@ async fn a_complete_attempt_is_recorded_and_billed_whole() {
                 record.accepted_us <= record.first_byte_us.unwrap()
                     && record.first_byte_us <= record.ended_us
             );
-            assert_eq!(record.body["model"], "cached");
+            assert_eq!(record.model.as_deref(), Some("cached"));
         }
     }
 }
@@ -72,7 +72,7 @@ async fn errors_and_refusals_cost_nothing() {
 
 #[tokio::test]
 async fn a_cut_stream_bills_what_it_produced() {
-    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini] {
         let provider = TestProvider::start(dialect).await.unwrap();
         let reply = ask(&provider, "cut-mid-text", true).await;
         let record = provider.wait_for_end(|_| true).await;
@@ -80,7 +80,8 @@ async fn a_cut_stream_bills_what_it_produced() {
             .text()
             .matches("\"content\":\"")
             .count()
-            .max(reply.text().matches("text_delta").count());
+            .max(reply.text().matches("text_delta").count())
+            .max(reply.text().matches("\"parts\":[{\"text\":").count());
         // The chat stream's first event has content too, but an empty one.
         let n_tokens = if dialect == Dialect::OpenAi {
             n_pieces - 1
@@ -107,12 +108,12 @@ async fn a_leaving_client_is_seen_at_once_wherever_the_script_stands() {
         "slow:60000",
         "slow-head:60000",
     ] {
-        for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini] {
             let provider = TestProvider::start(dialect).await.unwrap();
             let mut stream = connect(provider.addr()).await;
             let body = body(dialect, model, true).to_string();
             stream
-                .write_all(&request("POST", path(dialect), &body, ""))
+                .write_all(&request("POST", &path(dialect, model, true), &body, ""))
                 .await
                 .unwrap();
             let open = provider.wait_for_record(|_| true).await;
@@ -137,7 +138,7 @@ async fn a_client_that_leaves_a_big_answer_unread_is_seen_too() {
     let mut stream = connect(provider.addr()).await;
     let body = body(Dialect::OpenAi, "many:200000", true).to_string();
     stream
-        .write_all(&request("POST", path(Dialect::OpenAi), &body, ""))
+        .write_all(&request("POST", CHAT, &body, ""))
         .await
         .unwrap();
     let mut first = [0; 64];
@@ -162,7 +163,7 @@ async fn dropping_the_provider_ends_its_connections() {
     let mut stream = connect(provider.addr()).await;
     let body = body(Dialect::OpenAi, "hang-after-head", true).to_string();
     stream
-        .write_all(&request("POST", path(Dialect::OpenAi), &body, ""))
+        .write_all(&request("POST", CHAT, &body, ""))
         .await
         .unwrap();
     provider
@@ -191,7 +192,7 @@ async fn control(testkit: &Testkit, method: &str, target: &str, body: &str) -> (
 #[tokio::test]
 async fn the_control_port_shows_waits_registers_and_forgets() {
     let options = Options::default();
-    let testkit = Testkit::start(&options, &options, options.listen)
+    let testkit = Testkit::start(&options, &options, &options, options.listen)
         .await
         .unwrap();
     let script =
@@ -233,7 +234,7 @@ async fn the_control_port_shows_waits_registers_and_forgets() {
     assert_eq!((status, none), (408, json!([])));
     assert_eq!(
         control(&testkit, "GET", "/open?count=0", "").await,
-        (200, json!({"openai": 0, "anthropic": 0}))
+        (200, json!({"openai": 0, "anthropic": 0, "gemini": 0}))
     );
     assert_eq!(control(&testkit, "DELETE", "/records", "").await.0, 200);
     assert_eq!(
