@@ -10,7 +10,7 @@ import hashlib, json, pathlib
 fixtures = pathlib.Path("../crates/dialect/src")
 corpus = pathlib.Path("corpus")
 # The order of the targets' own list of dialects.
-dialects = {"openai_chat": 0, "openai_completions": 1, "openai_embeddings": 2, "anthropic": 3}
+dialects = {"openai_chat": 0, "openai_completions": 1, "openai_embeddings": 2, "anthropic": 3, "gemini": 4}
 
 def seed(target, data):
     folder = corpus / target
@@ -45,6 +45,9 @@ for folder, number in dialects.items():
             body = json.dumps(case["body"]) if "body" in case else case["text"]
             seed("parse_error", tag + (case["status"] - 200).to_bytes(2, "big") + body.encode())
 seed("read_head", b'\x02{"model":"m","input":["a","b"]}')
+text = b'{"content":{"parts":[{"text":"a"}]},"outputDimensionality":5}'
+seed("read_head", b"\x05" + text)
+seed("read_head", b'\x06{"requests":[' + text + b"]}")
 seed("gguf", b"GGUF\x03\x00\x00\x00" + bytes(16))
 for path in pathlib.Path("..").glob("crates/engine/**/*.gguf"):
     seed("gguf", path.read_bytes()[:65536])

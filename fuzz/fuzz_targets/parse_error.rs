@@ -1,11 +1,11 @@
 //! Any bytes as an error reply: an error with a bounded message that holds no address and no key, in JSON of
-//! both families. The first byte picks the dialect, the next two the status.
+//! every family. The first byte picks the dialect, the next two the status.
 #![no_main]
 
 mod support;
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_dialect::{Dialect, RawObject, parse_error, render_error};
+use tollgate_dialect::{RawObject, parse_error, render_error};
 
 fuzz_target!(|data: &[u8]| {
     let Some((dialect, rest)) = support::pick(data) else { return };
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(error.message().len() <= 2_200);
     assert!(!error.message().contains("://"));
     assert!(!error.message().contains(char::is_control));
-    for to in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
+    for to in support::CONVERSATIONS {
         let wire = render_error(to, &error, "req_1");
         assert!((400..600).contains(&wire.status));
         RawObject::parse(wire.body).expect("an error is JSON");

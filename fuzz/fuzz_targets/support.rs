@@ -7,12 +7,27 @@ use tollgate_dialect::{
     frame::{Frame, SseFramer},
 };
 
-pub const DIALECTS: [Dialect; 4] = [
+pub const DIALECTS: [Dialect; 7] = [
     Dialect::OpenAiChat,
     Dialect::OpenAiCompletions,
     Dialect::OpenAiEmbeddings,
     Dialect::AnthropicMessages,
+    Dialect::GeminiGenerate,
+    Dialect::GeminiEmbed,
+    Dialect::GeminiBatchEmbed,
 ];
+
+/// The dialects that a conversation is translated between.
+pub const CONVERSATIONS: [Dialect; 3] = [
+    Dialect::OpenAiChat,
+    Dialect::AnthropicMessages,
+    Dialect::GeminiGenerate,
+];
+
+/// Gemini's own word for a call that the model wrote wrongly: its reader takes it for the failure it is.
+pub fn is_malformed(reply: &[u8]) -> bool {
+    reply.windows(23).any(|bytes| bytes == b"MALFORMED_FUNCTION_CALL")
+}
 
 /// The dialect that the first byte picks, and the rest of the input.
 pub fn pick(data: &[u8]) -> Option<(Dialect, &[u8])> {

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let quirks = Quirks::default();
     for traits in [&plain, &thinking] {
         let target = Target { model: "m", traits, quirks: &quirks };
-        for to in [Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::AnthropicMessages] {
+        for to in [Dialect::OpenAiCompletions].into_iter().chain(support::CONVERSATIONS) {
             if let Ok(rendered) = render_request(to, &request, target) {
                 let body = RawObject::parse(rendered.body).expect("a rendered body is a body");
                 read_head(to, &body).expect("a rendered request passes its own dialect's checks");

@@ -19,6 +19,7 @@ mod provider;
 mod report;
 mod run;
 mod servers;
+mod translate;
 mod wire;
 
 use std::error::Error;
@@ -57,6 +58,8 @@ enum Action {
     Key,
     /// Run the whole benchmark: start the servers, measure in rounds, print the table
     Run(run::Plan),
+    /// Measure what translations between dialects cost
+    Translate(translate::Plan),
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
             .map(|()| true)
             .map_err(Into::into),
         Action::Run(plan) => run::run(&plan),
+        Action::Translate(plan) => translate::run(&plan),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

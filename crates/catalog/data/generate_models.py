@@ -6,8 +6,8 @@
 SRC is a JSON file {"models": {name: {"provider", "mode", "max_input_tokens", "supports_*", ...}}} such as
 the capability columns of LiteLLM's model_prices_and_context_window.json (MIT). Only the columns of
 `ModelTraits` are taken, only for providers that have a row here, and models with equal facts share an entry.
-An absent flag means unknown, never false. Where the table of the Anthropic documentation says more or
-other than the source, ANTHROPIC below wins.
+An absent flag means unknown, never false. Where the vendors' documentation says more or other than the
+source, ANTHROPIC and GEMINI below win.
 """
 
 import json
@@ -18,6 +18,7 @@ import sys
 PROVIDERS = {
     "anthropic": ("anthropic", ""),
     "deepseek": ("deepseek", "deepseek/"),
+    "gemini": ("google", "gemini/"),
     "groq": ("groq", "groq/"),
     "mistral": ("mistral", "mistral/"),
     "openai": ("openai", ""),
@@ -67,6 +68,22 @@ ANTHROPIC = {
     "claude-sonnet-4-5": ("budget", False, True, True, True, False),
     "claude-haiku-4-5": ("budget", False, True, True, True, False),
 }
+# ai.google.dev, "Thinking", and the migration guide of each model. prefix of the name: (thinking, levels or
+# (fewest, most) tokens, always on, prefill, sampling); None = nothing is claimed. The longest prefix wins.
+ALL_LEVELS = ["minimal", "low", "medium", "high"]
+GEMINI = {
+    "gemini-2.5-pro": ("budget", (128, 32768), True, None, None),
+    "gemini-2.5-flash": ("budget", (1, 24576), False, None, None),
+    "gemini-2.5-flash-lite": ("budget", (512, 24576), False, None, None),
+    "gemini-3-flash": ("level", [], True, None, None),
+    "gemini-3.1-pro": ("level", ALL_LEVELS[1:], True, None, None),
+    "gemini-3.1-flash-lite": ("level", ALL_LEVELS, True, None, None),
+    "gemini-3.5-flash": ("level", ALL_LEVELS, True, None, None),
+    "gemini-3.5-flash-lite": ("level", [], True, False, False),
+    "gemini-3.6-flash": ("level", ALL_LEVELS, True, False, False),
+    "gemini-3.7-flash": ("level", ALL_LEVELS[1:], True, False, False),
+    "gemini-3.8-flash": ("level", ALL_LEVELS[1:], True, False, False),
+}
 # Listed by the vendor, absent from the source: facts of the model named on the right.
 LIKE = {"claude-fable-5-2": "claude-fable-5-1", "claude-mythos-5-2": "claude-mythos-5-1"}
 
@@ -90,6 +107,10 @@ def traits_of(row, provider):
     efforts = efforts_of(row)
     if efforts:
         traits["efforts"] = efforts
+    # Such a model reasons when it is not told how much, unless its documentation says that it does not.
+    if row.get("x_gateway_chat_rejects_function_tools_unless_effort_none"):
+        traits["reasons_by_default"] = row.get("default_reasoning_effort") != "none"
+        traits["chat_refuses_tools_while_reasoning"] = True
     return traits
 
 
@@ -106,23 +127,50 @@ def efforts_of(row):
     return [effort for effort in LADDER if flags[effort]]
 
 
-def lay_over_documented(name, traits):
-    prefix = max((p for p in ANTHROPIC if name.startswith(p)), key=len, default=None)
+def longest_prefix(table, name):
+    return max((prefix for prefix in table if name.startswith(prefix)), key=len, default=None)
+
+
+def lay_over(traits, facts):
+    for trait, value in facts:
+        traits.pop(trait, None)
+        if value is not None:
+            traits[trait] = value
+
+
+def lay_over_anthropic(name, traits):
+    prefix = longest_prefix(ANTHROPIC, name)
     if prefix is None:
         return
     thinking, always_on, forced, prefill, sampling, system = ANTHROPIC[prefix]
     traits["thinking"] = thinking
     if always_on:
         traits["thinking_always_on"] = True
-    for trait, value in [
+    lay_over(traits, [
         ("forced_tool_choice", forced),
         ("assistant_prefill", prefill),
         ("sampling_params", sampling),
         ("mid_conversation_system", system),
-    ]:
-        traits.pop(trait, None)
-        if value is not None:
-            traits[trait] = value
+    ])
+
+
+def lay_over_gemini(name, traits):
+    prefix = longest_prefix(GEMINI, name)
+    # Models for pictures and speech share the names and not the habits.
+    if prefix is None or "tts" in name or "image" in name:
+        return
+    thinking, range_, always_on, prefill, sampling = GEMINI[prefix]
+    traits["thinking"] = thinking
+    if always_on:
+        traits["thinking_always_on"] = True
+    if thinking == "budget":
+        traits["thinking_budget"] = list(range_)
+    elif range_:
+        traits["efforts"] = range_
+    lay_over(traits, [("assistant_prefill", prefill), ("sampling_params", sampling)])
+
+
+LAY_OVER = {"anthropic": lay_over_anthropic, "google": lay_over_gemini}
 
 
 def main():
@@ -141,8 +189,8 @@ def main():
         if not prefix and "/" in name:
             continue  # a size or a region of a price list, not a model's name
         traits = traits_of(row, provider)
-        if provider == "anthropic":
-            lay_over_documented(name, traits)
+        if provider in LAY_OVER:
+            LAY_OVER[provider](name, traits)
         facts.setdefault(provider, {})[name] = traits
 
     out = []

@@ -7,6 +7,7 @@
 //! A vendor is a row here and nothing anywhere else: code reads columns, never names.
 
 mod models;
+mod operation;
 mod provider;
 
 use std::sync::OnceLock;
@@ -14,7 +15,8 @@ use std::sync::OnceLock;
 use tollgate_dialect::ModelTraits;
 
 use models::Models;
-pub use provider::{Auth, Endpoint, Endpoints, ProviderRow};
+pub use operation::Operation;
+pub use provider::{Auth, Endpoint, Endpoints, Framing, ProviderRow, Variable};
 
 /// The provider rows and the model facts.
 #[derive(Debug)]
@@ -47,7 +49,11 @@ impl Catalog {
     /// What is known of a model of this provider: by its exact name, else by the name without the date of
     /// its snapshot, else nothing (the default, which refuses nothing and assumes nothing).
     pub fn traits(&self, provider_id: &str, model: &str) -> &ModelTraits {
-        self.facts().traits(provider_id, model)
+        let row = self.provider(provider_id);
+        match row.and_then(|row| row.models_of.as_deref()) {
+            Some(vendor) => self.facts().traits(vendor, models::without_cloud(model)),
+            None => self.facts().traits(provider_id, model),
+        }
     }
 
     /// The names of the models of this provider that the catalogue knows, sorted.

@@ -84,9 +84,41 @@ fn without_date(model: &str) -> Option<&str> {
     })
 }
 
+/// A model's name at its vendor, of the name that a cloud gives it: `us.anthropic.claude-opus-4-5-20251101-v1:0`
+/// and `claude-opus-4-5@20251101` are `claude-opus-4-5-20251101` and `claude-opus-4-5`.
+pub(crate) fn without_cloud(model: &str) -> &str {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let name = match name.rsplit_once("-v") {
+        Some((name, version))
+            if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b':') =>
+        {
+            name
+        }
+        _ => name,
+    };
+    name.split_once("anthropic.").map_or(name, |(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clouds_name_leads_to_the_vendors() {
+        for (cloud, vendor) in [
+            (
+                "us.anthropic.claude-opus-4-5-20251101-v1:0",
+                "claude-opus-4-5-20251101",
+            ),
+            ("anthropic.claude-opus-5-5-v1", "claude-opus-5-5"),
+            ("claude-opus-4-5@20251101", "claude-opus-4-5"),
+            ("gemini-3.1-pro", "gemini-3.1-pro"),
+            ("gpt-5-v", "gpt-5-v"),
+        ] {
+            assert_eq!(without_cloud(cloud), vendor);
+        }
+    }
 
     #[test]
     fn only_a_whole_date_is_dropped() {

@@ -26,7 +26,7 @@ fn every_row_is_whole() {
         assert!(!row.title.is_empty() && !row.owned_by.is_empty(), "{id}");
         assert!(row.endpoints.chat.is_some(), "{id}: serves conversations");
         assert!(
-            row.key_optional || !row.key_env.is_empty(),
+            row.key_optional || !row.key_env.is_empty() || row.auth == Auth::Google,
             "{id}: a key can be given"
         );
         assert!(
@@ -37,24 +37,32 @@ fn every_row_is_whole() {
             (Some(url), Some(port)) => {
                 assert!(url.starts_with(&format!("http://127.0.0.1:{port}")), "{id}");
             }
+            // A port that many programs use is not looked at unasked.
+            (Some(url), None) if row.key_optional => {
+                assert!(url.starts_with("http://127.0.0.1:"), "{id}");
+            }
             (Some(url), None) => assert!(url.starts_with("https://"), "{id}"),
             (None, port) => assert_eq!(port, None, "{id}"),
         }
-        let endpoints = &row.endpoints;
-        let paths = [
-            &endpoints.chat,
-            &endpoints.completions,
-            &endpoints.embeddings,
-        ]
-        .into_iter()
-        .flatten()
-        .map(|endpoint| &endpoint.path)
-        .chain(&endpoints.models);
-        for path in paths {
-            assert!(
-                path.starts_with('/') && !path.ends_with('/'),
-                "{id}: {path}"
-            );
+        let paths = row
+            .endpoints()
+            .flat_map(|endpoint| [Some(&endpoint.path), endpoint.stream_path.as_ref()])
+            .flatten()
+            .chain(&row.endpoints.models)
+            .chain(row.endpoints.operations.values());
+        for path in paths.chain(&row.base_url) {
+            assert!(!path.ends_with('/'), "{id}: {path}");
+            for name in path.split('{').skip(1) {
+                let name = name.split('}').next().unwrap();
+                assert!(
+                    name == "model" || row.variables.contains_key(name),
+                    "{id}: nobody says what `{name}` is"
+                );
+            }
+        }
+        let paths = row.endpoints().map(|endpoint| &endpoint.path);
+        for path in paths.chain(row.endpoints.operations.values()) {
+            assert!(path.starts_with('/'), "{id}: {path}");
         }
         for (name, _) in &row.headers {
             assert_eq!(name, &name.to_ascii_lowercase(), "{id}");
@@ -343,5 +351,28 @@ fn no_code_names_a_row() {
                 .any(|line| line.contains(&format!("\"{}\"", row.id)));
             assert!(!named, "{}: names `{}`", file.display(), row.id);
         }
+    }
+}
+
+#[test]
+fn t1_models_that_refuse_tools_on_chat_while_they_reason_are_known() {
+    for (model, refuses, by_default, knows_none) in [
+        ("gpt-4.1", None, None, false),
+        ("gpt-5.1", None, None, true),
+        ("gpt-5.4", Some(true), Some(false), true),
+        ("gpt-5.5", Some(true), Some(true), true),
+        ("gpt-5.6", Some(true), Some(true), true),
+        ("gpt-6-astra", Some(true), Some(true), false),
+        ("gpt-6.1-sol", Some(true), Some(true), false),
+        ("gpt-6.1-terra", Some(true), Some(true), true),
+    ] {
+        let traits = Catalog::builtin().traits("openai", model);
+        let knows = traits.efforts.contains(&tollgate_dialect::Effort::None);
+        assert_eq!(
+            traits.chat_refuses_tools_while_reasoning, refuses,
+            "{model}"
+        );
+        assert_eq!(traits.reasons_by_default, by_default, "{model}");
+        assert_eq!(knows, knows_none, "{model}");
     }
 }

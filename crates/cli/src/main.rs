@@ -27,6 +27,10 @@ enum Command {
     Chat(cmd::chat::Arguments),
     /// Check and show the configuration.
     Config(cmd::config::Arguments),
+    /// List the providers: what each offers, what is switched on, and how to switch on the others.
+    Providers(cmd::providers::Arguments),
+    /// Translate a request without sending it, and name what is lost.
+    Explain(cmd::explain::Arguments),
     /// Make keys.
     Keys(cmd::keys::Arguments),
 }
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => cmd::serve::run(&arguments),
         Command::Chat(arguments) => cmd::chat::run(&arguments),
         Command::Config(arguments) => cmd::config::run(&arguments),
+        Command::Providers(arguments) => cmd::providers::run(&arguments),
+        Command::Explain(arguments) => cmd::explain::run(&arguments),
         Command::Keys(arguments) => cmd::keys::run(&arguments),
     };
     ExitCode::from(exit as u8)

@@ -29,6 +29,10 @@ pub(crate) struct Draft {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own in the file"
+)]
 pub(crate) struct ProviderDraft {
     pub(crate) kind: Option<String>,
     pub(crate) base_url: Option<String>,
@@ -36,6 +40,13 @@ pub(crate) struct ProviderDraft {
     pub(crate) api_key_env: Option<String>,
     pub(crate) api_key_file: Option<PathBuf>,
     pub(crate) api_version: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) credentials_file: Option<PathBuf>,
+    pub(crate) machine_identity: bool,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     pub(crate) headers: BTreeMap<String, Secret>,
     pub(crate) models: Option<Vec<String>>,
     pub(crate) enabled: bool,
@@ -89,11 +100,31 @@ impl Default for ProviderDraft {
             api_key_env: None,
             api_key_file: None,
             api_version: None,
+            region: None,
+            project: None,
+            resource: None,
+            credentials_file: None,
+            machine_identity: false,
+            tenant_id: None,
+            client_id: None,
             headers: BTreeMap::new(),
             models: None,
             enabled: true,
             allow_private: false,
             allow_http: false,
+        }
+    }
+}
+
+impl ProviderDraft {
+    /// What the file says of a variable of the address.
+    pub(crate) fn variable(&self, name: &str) -> Option<&String> {
+        match name {
+            "region" => self.region.as_ref(),
+            "project" => self.project.as_ref(),
+            "resource" => self.resource.as_ref(),
+            "api_version" => self.api_version.as_ref(),
+            _ => None,
         }
     }
 }

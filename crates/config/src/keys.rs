@@ -89,6 +89,7 @@ pub(crate) fn of_provider(
     path: &str,
     draft: &ProviderDraft,
     row: &ProviderRow,
+    is_required: bool,
     around: &Surroundings<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Secret> {
@@ -115,7 +116,7 @@ pub(crate) fn of_provider(
         from_file(&at, &around.resolve(file), findings)
     } else if written.is_empty() {
         let found = in_environment(row, around);
-        if found.is_none() && !row.key_optional && draft.enabled {
+        if found.is_none() && is_required && draft.enabled {
             findings.error(&at, "no key", how_to_give_one(row));
         }
         found.map(|(_, value)| value.to_owned())
@@ -189,7 +190,7 @@ fn is_variable_name(name: &str) -> bool {
         && (name.len() <= 40 || name.to_ascii_uppercase() == name)
 }
 
-fn from_file(at: &str, file: &Path, findings: &mut Findings<'_>) -> Option<String> {
+pub(crate) fn from_file(at: &str, file: &Path, findings: &mut Findings<'_>) -> Option<String> {
     let shown = PathBuf::from(file);
     let shown = shown.display();
     let metadata = match std::fs::metadata(file) {

@@ -9,6 +9,7 @@
 
 mod draft;
 mod findings;
+mod identity;
 mod json_schema;
 mod keys;
 mod kind;
@@ -26,12 +27,14 @@ mod suggest;
 mod url;
 mod value;
 
+pub use identity::filled;
 pub use json_schema::json_schema;
 pub use load::{FileSource, Loaded, Overrides, Sources};
 pub use mistake::{Mistake, Place, Severity};
 pub use model::{
-    BUILT_IN_PROVIDER, Config, FirstKeys, LimitSettings, LogFormat, LogLevel, LogSettings, Origin,
-    Provider, RetrySettings, Route, RouteTarget, ServerSettings, Strategy, StreamSettings,
+    AwsContainer, BUILT_IN_PROVIDER, Config, FirstKeys, Identity, LimitSettings, LogFormat,
+    LogLevel, LogSettings, Origin, Provider, RetrySettings, Route, RouteTarget, ServerSettings,
+    Strategy, StreamSettings,
 };
 pub use reference::reference;
 pub use url::{Allowances, BaseUrl, Reach, UrlFault};

@@ -58,6 +58,8 @@ pub struct ServerSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
     pub body_bytes: u64,
+    /// An upload that streams through: a file, a recording.
+    pub upload_bytes: u64,
     /// Request line and headers together.
     pub head_bytes: u64,
     pub header_count: usize,
@@ -135,7 +137,45 @@ pub struct Provider {
     pub headers: Vec<(String, Secret)>,
     /// The only models that may be used, where the user listed them.
     pub models: Option<Vec<String>>,
+    /// How it is shown who calls, where a key is not enough.
+    pub identity: Identity,
+    /// What `{name}` stands for in its paths.
+    pub variables: BTreeMap<String, String>,
     pub origin: Origin,
+}
+
+/// How a provider is shown who calls.
+#[derive(Clone, Debug, Default)]
+pub enum Identity {
+    /// By [`Provider::key`], or not at all.
+    #[default]
+    Key,
+    AwsKeyPair {
+        id: String,
+        secret: Secret,
+        session: Option<Secret>,
+    },
+    /// The role of this machine or container at AWS.
+    AwsMachine(AwsContainer),
+    /// A service account's file, or a user's, as JSON.
+    GoogleFile(Secret),
+    /// The service account of this machine at Google.
+    GoogleMachine,
+    /// An application of Entra; its secret is [`Provider::key`].
+    Entra { tenant: String, client_id: String },
+    /// The managed identity of this machine at Azure.
+    AzureMachine { client_id: Option<String> },
+}
+
+/// Where AWS gives credentials to a container; nothing of it is set on a machine of its own.
+#[derive(Clone, Debug, Default)]
+pub struct AwsContainer {
+    /// `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`
+    pub relative_uri: Option<String>,
+    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`
+    pub full_uri: Option<String>,
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`
+    pub authorization: Option<Secret>,
 }
 
 /// Where a provider comes from.
@@ -204,6 +244,7 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             body_bytes: 32 << 20,
+            upload_bytes: 1 << 30,
             head_bytes: 32 << 10,
             header_count: 100,
             uri_bytes: 8 << 10,

@@ -8,10 +8,11 @@ use tollgate_catalog::{Catalog, ProviderRow};
 
 use crate::draft::{Draft, ProviderDraft};
 use crate::findings::Findings;
+use crate::identity::{self, filled};
 use crate::keys;
 use crate::kind::key;
 use crate::mistake::{Place, Severity};
-use crate::model::{BUILT_IN_PROVIDER, Origin, Provider};
+use crate::model::{BUILT_IN_PROVIDER, Identity, Origin, Provider};
 use crate::resolve::Surroundings;
 use crate::suggest;
 use crate::url::{Allowances, BaseUrl};
@@ -75,8 +76,12 @@ fn of_file(
     let path = format!("providers.{}", key(name));
     check_name(name, &path, findings);
     let row = row_of(name, written, &path, around.catalog, findings)?;
-    let key = keys::of_provider(&path, written, row, around, findings);
-    let base_url = base_url_of(written, row, &path, findings);
+    let identity = identity::of_provider(&path, written, row, around, findings);
+    let takes_key = matches!(identity, Identity::Key | Identity::Entra { .. });
+    let is_required = takes_key && !row.key_optional;
+    let key = keys::of_provider(&path, written, row, is_required, around, findings);
+    let variables = identity::variables(&path, written, row, around, findings)?;
+    let base_url = base_url_of(written, row, &variables, &path, findings);
     let headers = headers_of(written, row, &path, findings);
     check_models(written, &path, findings);
     Some(Provider {
@@ -86,6 +91,8 @@ fn of_file(
         key,
         headers,
         models: written.models.clone(),
+        identity,
+        variables,
         origin: Origin::File,
     })
 }
@@ -150,11 +157,13 @@ fn row_of(
 fn base_url_of(
     written: &ProviderDraft,
     row: &ProviderRow,
+    variables: &BTreeMap<String, String>,
     path: &str,
     findings: &mut Findings<'_>,
 ) -> Option<BaseUrl> {
     let at = format!("{path}.base_url");
-    let Some(text) = written.base_url.as_deref().or(row.base_url.as_deref()) else {
+    let of_row = row.base_url.as_deref().map(|url| filled(url, variables));
+    let Some(text) = written.base_url.clone().or(of_row) else {
         if !findings.was_written(&at) {
             findings.error(
                 path,
@@ -168,16 +177,11 @@ fn base_url_of(
         private: written.allow_private,
         http: written.allow_http,
     };
-    match BaseUrl::parse(text, allow) {
+    match BaseUrl::parse(&text, allow) {
         Ok(url) => {
-            let operation = [
-                &row.endpoints.chat,
-                &row.endpoints.completions,
-                &row.endpoints.embeddings,
-            ]
-            .into_iter()
-            .flatten()
-            .find(|endpoint| url.as_str().ends_with(endpoint.path.as_str()));
+            let operation = row
+                .endpoints()
+                .find(|endpoint| url.as_str().ends_with(endpoint.path.as_str()));
             if let Some(endpoint) = operation {
                 findings.error(
                     &at,
@@ -213,6 +217,7 @@ fn headers_of(
     if let Some(version) = &written.api_version {
         let at = format!("{path}.api_version");
         match &row.version_header {
+            None if row.variables.contains_key("api_version") => {}
             None => findings.error(
                 &at,
                 format!("`{}` has no versions", row.id),
@@ -263,7 +268,21 @@ fn of_environment(
 ) -> Option<Provider> {
     let (variable, text) = keys::in_environment(row, around)?;
     match keys::check(text) {
-        Ok(key) => bare(row, Some(key), Origin::Environment(variable.to_owned())),
+        Ok(key) => match identity::variables_of_row(row, around) {
+            Ok(variables) => {
+                let origin = Origin::Environment(variable.to_owned());
+                bare(row, Some(key), variables, origin)
+            }
+            Err(missing) => {
+                findings.elsewhere(
+                    Severity::Warning,
+                    Place::Environment(variable.to_owned()),
+                    format!("is set, and {missing} is not"),
+                    format!("`{}` stays off until both are", row.id),
+                );
+                None
+            }
+        },
         Err(fault) => {
             // A stray variable does not keep a fresh machine from answering.
             findings.elsewhere(
@@ -278,11 +297,20 @@ fn of_environment(
 }
 
 /// A row as it is, without anything from the file.
-fn bare(row: &'static ProviderRow, key: Option<Secret>, origin: Origin) -> Option<Provider> {
+fn bare(
+    row: &'static ProviderRow,
+    key: Option<Secret>,
+    variables: BTreeMap<String, String>,
+    origin: Origin,
+) -> Option<Provider> {
     Some(Provider {
         name: row.id.clone(),
         row,
-        base_url: BaseUrl::parse(row.base_url.as_deref()?, Allowances::default()).ok()?,
+        base_url: BaseUrl::parse(
+            &filled(row.base_url.as_deref()?, &variables),
+            Allowances::default(),
+        )
+        .ok()?,
         key,
         headers: row
             .headers
@@ -290,6 +318,8 @@ fn bare(row: &'static ProviderRow, key: Option<Secret>, origin: Origin) -> Optio
             .map(|(name, value)| (name.clone(), Secret::new(value.as_str())))
             .collect(),
         models: None,
+        identity: Identity::Key,
+        variables,
         origin,
     })
 }
@@ -308,6 +338,6 @@ impl Provider {
             .key_env
             .iter()
             .find_map(|name| keys::check(environment.get(name)?).ok());
-        bare(row, key, Origin::Detected)
+        bare(row, key, BTreeMap::new(), Origin::Detected)
     }
 }

@@ -189,6 +189,17 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         example: "\"64MiB\"",
     },
     Setting {
+        path: "server.limits.upload_bytes",
+        kind: Kind::Size {
+            min: 1 << 10,
+            max: 1 << 40,
+            slot: slot!(server.limits.upload_bytes),
+        },
+        doc: "The largest upload: a file, an image, a recording. Uploads stream through and are not held in memory.",
+        absent: "",
+        example: "\"100MiB\"",
+    },
+    Setting {
         path: "server.limits.in_flight_body_bytes",
         kind: Kind::Size {
             min: 1 << 20,
@@ -461,6 +472,55 @@ pub(crate) static PROVIDER_SETTINGS: &[Setting<ProviderDraft>] = &[
         doc: "The version of the API to ask for, where the kind has versions.",
         absent: "the kind's own",
         example: "\"2026-10-21\"",
+    },
+    Setting {
+        path: "region",
+        kind: Kind::Text(slot!(region)),
+        doc: "Where the models are, for a kind that has regions: an AWS region, a Google Cloud location.",
+        absent: "the kind's own variables",
+        example: "\"eu-central-1\"",
+    },
+    Setting {
+        path: "project",
+        kind: Kind::Text(slot!(project)),
+        doc: "The Google Cloud project that pays.",
+        absent: "the kind's own variables",
+        example: "\"my-project\"",
+    },
+    Setting {
+        path: "resource",
+        kind: Kind::Text(slot!(resource)),
+        doc: "The name of the Azure resource: the first part of its host name.",
+        absent: "the kind's own variables",
+        example: "\"my-resource\"",
+    },
+    Setting {
+        path: "credentials_file",
+        kind: Kind::Path(slot!(credentials_file)),
+        doc: "The JSON file of a Google service account, readable by its owner alone (mode 0600).",
+        absent: "`$GOOGLE_APPLICATION_CREDENTIALS`",
+        example: "\"/run/secrets/vertex.json\"",
+    },
+    Setting {
+        path: "machine_identity",
+        kind: Kind::Flag(slot!(machine_identity)),
+        doc: "Use the identity that the cloud gives to this machine: an AWS role, a Google service account, an Azure managed identity. No key is needed then.",
+        absent: "",
+        example: "true",
+    },
+    Setting {
+        path: "tenant_id",
+        kind: Kind::Text(slot!(tenant_id)),
+        doc: "The Entra tenant of the application that calls Azure. With it and `client_id`, the key is the application's secret.",
+        absent: "",
+        example: "\"00000000-0000-0000-0000-000000000000\"",
+    },
+    Setting {
+        path: "client_id",
+        kind: Kind::Text(slot!(client_id)),
+        doc: "The Entra application, or the managed identity where the machine has several.",
+        absent: "",
+        example: "\"00000000-0000-0000-0000-000000000000\"",
     },
     Setting {
         path: "headers",

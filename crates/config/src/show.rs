@@ -4,7 +4,7 @@ use tollgate_base::Secret;
 
 use crate::draft::{Draft, ProviderDraft, RouteDraft};
 use crate::kind::key;
-use crate::model::{Config, Origin, Provider, Route};
+use crate::model::{Config, Identity, Origin, Provider, Route};
 use crate::reference::{push, split};
 use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
 use crate::url::Reach;
@@ -103,7 +103,24 @@ fn draft_of_provider(provider: &Provider) -> ProviderDraft {
             .headers
             .iter()
             .find(|(name, _)| is_version(name))
-            .map(|(_, value)| value.expose().to_owned()),
+            .map(|(_, value)| value.expose().to_owned())
+            .or_else(|| provider.variables.get("api_version").cloned()),
+        region: provider.variables.get("region").cloned(),
+        project: provider.variables.get("project").cloned(),
+        resource: provider.variables.get("resource").cloned(),
+        machine_identity: matches!(
+            provider.identity,
+            Identity::AwsMachine(_) | Identity::GoogleMachine | Identity::AzureMachine { .. }
+        ),
+        tenant_id: match &provider.identity {
+            Identity::Entra { tenant, .. } => Some(tenant.clone()),
+            _ => None,
+        },
+        client_id: match &provider.identity {
+            Identity::Entra { client_id, .. } => Some(client_id.clone()),
+            Identity::AzureMachine { client_id } => client_id.clone(),
+            _ => None,
+        },
         headers: provider
             .headers
             .iter()

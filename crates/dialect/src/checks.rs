@@ -11,7 +11,7 @@ use crate::{
 };
 
 const MODEL_LIMIT: usize = 512;
-const MESSAGES_LIMIT: usize = 5_000;
+pub(crate) const MESSAGES_LIMIT: usize = 5_000;
 const TOOLS_LIMIT: usize = 1_024;
 const STOPS_LIMIT: usize = 256;
 /// The largest whole number that every JSON reader holds exactly.

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use tollgate_base::{Error, Result, Usage};
 
 use crate::{
-    Dialect, Family, Loss, NameMap, RawObject, Target, anthropic, frame::Frame, ir, law,
-    openai_chat, openai_completions, openai_embeddings,
+    Dialect, Family, Loss, NameMap, RawObject, Target, anthropic, embeddings, frame::Frame, gemini,
+    ir, law, openai_chat, openai_completions, openai_embeddings, openai_responses,
 };
 
 /// What the pipeline must know of a request before it is planned, read and checked without building the IR.
@@ -69,25 +69,43 @@ pub struct EncodeOptions {
     pub id_suffix: String,
     /// Tools that were renamed for the provider.
     pub names: NameMap,
+    /// The caller's request, for a dialect whose reply repeats it.
+    pub request: Option<RawObject>,
 }
 
 impl Dialect {
+    /// Texts in, vectors out: no conversation, no stream.
+    pub fn is_embeddings(self) -> bool {
+        matches!(
+            self,
+            Dialect::OpenAiEmbeddings | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed
+        )
+    }
+
     /// The name of the dialect in configuration, logs and reports.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::OpenAiChat => "openai-chat",
             Dialect::OpenAiCompletions => "openai-completions",
             Dialect::OpenAiEmbeddings => "openai-embeddings",
+            Dialect::OpenAiResponses => "openai-responses",
             Dialect::AnthropicMessages => "anthropic-messages",
+            Dialect::GeminiGenerate => "gemini",
+            Dialect::GeminiEmbed => "gemini-embed",
+            Dialect::GeminiBatchEmbed => "gemini-batch-embed",
         }
     }
 
     pub fn family(self) -> Family {
         match self {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
-                Family::OpenAi
-            }
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiEmbeddings => Family::OpenAi,
             Dialect::AnthropicMessages => Family::Anthropic,
+            Dialect::GeminiGenerate | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => {
+                Family::Gemini
+            }
         }
     }
 
@@ -96,6 +114,8 @@ impl Dialect {
         match self.family() {
             Family::OpenAi => b": ping\n\n",
             Family::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            // Its clients take nothing but data.
+            Family::Gemini => b"",
         }
     }
 }
@@ -113,6 +133,9 @@ pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reading> {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => openai_chat::read_reply(body),
         Dialect::OpenAiEmbeddings => openai_embeddings::read_reply(body),
+        Dialect::OpenAiResponses => openai_responses::read_reply(body),
+        Dialect::GeminiGenerate => gemini::read_reply(body),
+        Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => gemini::read_embeddings_reply(body),
         Dialect::AnthropicMessages => anthropic::read_reply(body),
     }
 }
@@ -120,8 +143,12 @@ pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reading> {
 /// The event that ends a stream that failed after its first byte was sent.
 pub fn render_stream_error(dialect: Dialect, error: &Error, request_id: &str) -> Bytes {
     match dialect.family() {
+        Family::OpenAi if dialect == Dialect::OpenAiResponses => {
+            openai_responses::render_stream_error(error)
+        }
         Family::OpenAi => openai_chat::render_stream_error(error),
         Family::Anthropic => anthropic::render_stream_error(error, request_id),
+        Family::Gemini => gemini::render_stream_error(error),
     }
 }
 
@@ -132,6 +159,9 @@ pub fn read_head(dialect: Dialect, raw: &RawObject) -> Result<Head> {
         Dialect::OpenAiChat => openai_chat::read_head(raw),
         Dialect::OpenAiCompletions => openai_completions::read_head(raw),
         Dialect::OpenAiEmbeddings => openai_embeddings::read_head(raw),
+        Dialect::OpenAiResponses => openai_responses::read_head(raw),
+        Dialect::GeminiGenerate => gemini::read_head(raw),
+        Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => gemini::read_embeddings_head(raw),
         Dialect::AnthropicMessages => anthropic::read_head(raw),
     }
 }
@@ -142,7 +172,10 @@ pub fn patch_request(dialect: Dialect, raw: &RawObject, target: Target<'_>) -> R
     Ok(match dialect {
         Dialect::OpenAiChat => openai_chat::patch_request(raw, target),
         Dialect::OpenAiCompletions => openai_chat::patch_completion(raw, target),
-        Dialect::OpenAiEmbeddings => openai_chat::patch_model(raw, target),
+        Dialect::OpenAiEmbeddings => openai_chat::patch_embeddings(raw, target),
+        Dialect::OpenAiResponses => openai_responses::patch_request(raw, target),
+        Dialect::GeminiGenerate => gemini::patch_request(raw, target)?,
+        Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => gemini::patch_embeddings(raw, target)?,
         Dialect::AnthropicMessages => anthropic::patch_request(raw, target),
     })
 }
@@ -151,7 +184,11 @@ pub fn parse_request(dialect: Dialect, raw: &RawObject) -> Result<ir::Request> {
     match dialect {
         Dialect::OpenAiChat => openai_chat::parse_request(raw),
         Dialect::OpenAiCompletions => openai_completions::parse_request(raw),
-        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::OpenAiEmbeddings | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => {
+            Err(no_conversation())
+        }
+        Dialect::OpenAiResponses => openai_responses::parse_request(raw),
+        Dialect::GeminiGenerate => gemini::parse_request(raw),
         Dialect::AnthropicMessages => anthropic::parse_request(raw),
     }
 }
@@ -161,10 +198,33 @@ pub fn render_request(
     request: &ir::Request,
     target: Target<'_>,
 ) -> Result<Rendered> {
+    let rendered = render_in(dialect, request, target);
+    let named = |field: Option<&str>| field.and_then(|field| request.named_by_caller(field));
+    match rendered {
+        Ok(mut rendered) => {
+            for loss in &mut rendered.losses {
+                if let Some(name) = named(Some(&loss.field)) {
+                    name.clone_into(&mut loss.field);
+                }
+            }
+            Ok(rendered)
+        }
+        Err(error) => Err(match named(error.param()) {
+            Some(name) => error.with_param(name),
+            None => error,
+        }),
+    }
+}
+
+fn render_in(dialect: Dialect, request: &ir::Request, target: Target<'_>) -> Result<Rendered> {
     match dialect {
         Dialect::OpenAiChat => openai_chat::render_request(request, target),
         Dialect::OpenAiCompletions => openai_completions::render_request(request, target),
-        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::OpenAiEmbeddings | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => {
+            Err(no_conversation())
+        }
+        Dialect::OpenAiResponses => openai_responses::render_request(request, target),
+        Dialect::GeminiGenerate => gemini::render_request(request, target),
         Dialect::AnthropicMessages => anthropic::render_request(request, target),
     }
 }
@@ -172,7 +232,11 @@ pub fn render_request(
 pub fn parse_response(dialect: Dialect, body: &[u8]) -> Result<ir::Response> {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => openai_chat::parse_response(body),
-        Dialect::OpenAiEmbeddings => Err(no_conversation()),
+        Dialect::OpenAiEmbeddings | Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => {
+            Err(no_conversation())
+        }
+        Dialect::OpenAiResponses => openai_responses::parse_response(body),
+        Dialect::GeminiGenerate => gemini::parse_response(body),
         Dialect::AnthropicMessages => anthropic::parse_response(body),
     }
 }
@@ -184,21 +248,48 @@ pub fn render_response(
 ) -> Bytes {
     let body = match dialect {
         // No conversation is ever asked for with an embeddings request: `parse_request` refuses it.
-        Dialect::OpenAiChat | Dialect::OpenAiEmbeddings => {
-            openai_chat::render_response(response, options)
-        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiEmbeddings
+        | Dialect::GeminiEmbed
+        | Dialect::GeminiBatchEmbed => openai_chat::render_response(response, options),
         Dialect::OpenAiCompletions => openai_completions::render_response(response, options),
+        Dialect::OpenAiResponses => openai_responses::render_response(response, options),
+        Dialect::GeminiGenerate => gemini::render_response(response, options),
         Dialect::AnthropicMessages => anthropic::render_response(response, options),
     };
     body.into()
 }
 
+/// An embeddings request in another dialect. `model` names the caller's model nowhere: the target does.
+pub fn render_embeddings(
+    from: Dialect,
+    raw: &RawObject,
+    to: Dialect,
+    target: Target<'_>,
+) -> Result<Rendered> {
+    embeddings::render(from, raw, to, target)
+}
+
+/// A whole embeddings reply of the dialect `wire`, in the caller's.
+pub fn translate_embeddings_reply(
+    wire: Dialect,
+    body: &Bytes,
+    to: Dialect,
+    options: &EncodeOptions,
+) -> Result<(Bytes, Reading)> {
+    embeddings::translate_reply(wire, body, to, options)
+}
+
 pub fn decoder(dialect: Dialect) -> Box<dyn Decoder> {
     match dialect {
         // Embeddings have no stream; nothing that comes as one is a complete reply.
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings => {
-            law::watched(openai_chat::ChatDecoder::default())
-        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::GeminiEmbed
+        | Dialect::GeminiBatchEmbed => law::watched(openai_chat::ChatDecoder::default()),
+        Dialect::OpenAiResponses => law::watched(openai_responses::ResponsesDecoder::default()),
+        Dialect::GeminiGenerate => law::watched(gemini::GenerateDecoder::default()),
         Dialect::AnthropicMessages => law::watched(anthropic::MessagesDecoder::default()),
     }
 }
@@ -206,10 +297,13 @@ pub fn decoder(dialect: Dialect) -> Box<dyn Decoder> {
 pub fn encoder(dialect: Dialect, options: EncodeOptions) -> Box<dyn Encoder> {
     match dialect {
         // As in `render_response`.
-        Dialect::OpenAiChat | Dialect::OpenAiEmbeddings => {
-            Box::new(openai_chat::ChatEncoder::new(options))
-        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiEmbeddings
+        | Dialect::GeminiEmbed
+        | Dialect::GeminiBatchEmbed => Box::new(openai_chat::ChatEncoder::new(options)),
         Dialect::OpenAiCompletions => Box::new(openai_completions::CompletionEncoder::new(options)),
+        Dialect::OpenAiResponses => Box::new(openai_responses::ResponsesEncoder::new(options)),
+        Dialect::GeminiGenerate => Box::new(gemini::GenerateEncoder::new(options)),
         Dialect::AnthropicMessages => Box::new(anthropic::MessagesEncoder::new(options)),
     }
 }
@@ -221,6 +315,7 @@ pub fn parse_error(dialect: Dialect, status: u16, retry_after: Option<&str>, bod
     match dialect.family() {
         Family::OpenAi => openai_chat::parse_error(status, retry_after, body),
         Family::Anthropic => anthropic::parse_error(status, retry_after, body),
+        Family::Gemini => gemini::parse_error(status, retry_after, body),
     }
 }
 
@@ -228,6 +323,7 @@ pub fn render_error(dialect: Dialect, error: &Error, request_id: &str) -> WireEr
     match dialect.family() {
         Family::OpenAi => openai_chat::render_error(error),
         Family::Anthropic => anthropic::render_error(error, request_id),
+        Family::Gemini => gemini::render_error(error),
     }
 }
 

@@ -45,6 +45,21 @@ pub(crate) fn call_id_of_word_characters(id: &str) -> Cow<'_, str> {
     Cow::Owned(shortened(id, 64))
 }
 
+/// The id within this many bytes.
+pub(crate) fn call_id_within(id: &str, limit: usize) -> Cow<'_, str> {
+    if (1..=limit).contains(&id.len()) {
+        return Cow::Borrowed(id);
+    }
+    Cow::Owned(shortened(id, limit))
+}
+
+/// The id of the nth item of a reply: the prefix and 24 characters.
+pub(crate) fn item_id(prefix: &str, reply_id: &str, n: usize) -> String {
+    let mut out = String::from(prefix);
+    base62(hash(&[prefix, reply_id, &n.to_string()]), 24, &mut out);
+    out
+}
+
 /// A tool's name in `^[a-zA-Z0-9_-]{1,limit}$`.
 pub(crate) fn tool_name(name: &str, limit: usize) -> Cow<'_, str> {
     if (1..=limit).contains(&name.len()) && name.bytes().all(is_word_byte) {

@@ -9,9 +9,12 @@
 
 mod anthropic;
 mod checks;
+mod count;
 mod dispatch;
+mod embeddings;
 mod errors;
 pub mod frame;
+mod gemini;
 mod ids;
 pub mod ir;
 mod json;
@@ -21,17 +24,25 @@ mod names;
 mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
+mod openai_responses;
 mod raw;
 mod target;
 
+pub use count::{count_request, counted_call, estimate_tokens, parse_count, render_count};
 pub use dispatch::{
     Decoder, EncodeOptions, Encoder, Head, Reading, Rendered, WireError, decoder, encoder,
-    parse_error, parse_request, parse_response, patch_request, read_head, read_reply, render_error,
-    render_request, render_response, render_stream_error,
+    parse_error, parse_request, parse_response, patch_request, read_head, read_reply,
+    render_embeddings, render_error, render_request, render_response, render_stream_error,
+    translate_embeddings_reply,
 };
 pub use errors::parse_retry_after;
+pub use gemini::GeminiArray;
 pub use loss::{Loss, LossKind};
 pub use names::NameMap;
+pub use openai_responses::{
+    ItemOrder, cancelled_response, chat_needs_responses, deleted_response, expanded_request,
+    input_items, input_items_page, output_items,
+};
 pub use raw::RawObject;
 pub use target::{
     Effort, MaxTokensField, ModelTraits, Quirks, Target, ThinkingStyle, ToolChoiceSupport,
@@ -46,8 +57,16 @@ pub enum Dialect {
     OpenAiCompletions,
     /// OpenAI embeddings: no conversation, passed through.
     OpenAiEmbeddings,
+    /// OpenAI Responses.
+    OpenAiResponses,
     /// Anthropic Messages.
     AnthropicMessages,
+    /// Gemini's generateContent and streamGenerateContent: the model and the stream stand in the path.
+    GeminiGenerate,
+    /// Gemini's embedContent: one text.
+    GeminiEmbed,
+    /// Gemini's batchEmbedContents.
+    GeminiBatchEmbed,
 }
 
 /// Whose error shape, headers and ids a dialect shares.
@@ -55,4 +74,5 @@ pub enum Dialect {
 pub enum Family {
     OpenAi,
     Anthropic,
+    Gemini,
 }

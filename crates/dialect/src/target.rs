@@ -23,6 +23,8 @@ pub struct ModelTraits {
     pub thinking: ThinkingStyle,
     /// Switching thinking off is refused.
     pub thinking_always_on: bool,
+    /// The fewest and the most tokens of thinking that may be asked for, where the model counts them.
+    pub thinking_budget: Option<(u64, u64)>,
     /// `false`: a forced tool choice (any, or a named tool) is refused by the model.
     pub forced_tool_choice: Option<bool>,
     /// `false`: temperature, top_p and top_k are refused or ignored.
@@ -38,13 +40,19 @@ pub struct ModelTraits {
     pub reasoning: Option<bool>,
     /// Efforts the model is known to take; empty means unknown.
     pub efforts: Vec<Effort>,
+    /// `true`: the model reasons when it is not told how much.
+    pub reasons_by_default: Option<bool>,
+    /// `true`: chat completions refuse function tools while the model reasons, and Responses take them.
+    pub chat_refuses_tools_while_reasoning: Option<bool>,
     pub vision: Option<bool>,
     pub pdf: Option<bool>,
     pub audio_input: Option<bool>,
+    /// `false`: media are not fetched from addresses on the web.
+    pub media_urls: Option<bool>,
     pub tools: Option<bool>,
 }
 
-/// How a model of the Anthropic dialect is told to think.
+/// How a model is told to think.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingStyle {
@@ -52,10 +60,12 @@ pub enum ThinkingStyle {
     Unknown,
     /// The model does not think.
     None,
-    /// `{"type":"enabled","budget_tokens":n}`
+    /// A number of tokens: `{"type":"enabled","budget_tokens":n}`, `{"thinkingBudget":n}`
     Budget,
     /// `{"type":"adaptive"}` and an effort.
     Adaptive,
+    /// `{"thinkingLevel":"LOW"}`; `efforts` names the levels.
+    Level,
 }
 
 /// The ladder of reasoning efforts, lowest first.
@@ -153,6 +163,15 @@ pub struct Quirks {
     pub tool_id_length: Option<usize>,
     /// `true`: reasoning of earlier turns is sent back as `reasoning_content`.
     pub replay_reasoning: bool,
+    /// `Some`: the version of the API stands in the body as `anthropic_version`, and the path names the model
+    /// and whether it streams, so that the body does not.
+    pub body_version: Option<String>,
+    /// `true`: an assistant message may have `prefix`, which says that the answer continues it.
+    pub message_prefix: bool,
+    /// The field that carries the length wanted of a vector.
+    pub dimensions_field: String,
+    /// `false`: the server gives vectors as numbers only.
+    pub base64_vectors: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -191,6 +210,10 @@ impl Default for Quirks {
             refused_fields: Vec::new(),
             tool_id_length: None,
             replay_reasoning: false,
+            body_version: None,
+            message_prefix: false,
+            dimensions_field: "dimensions".to_owned(),
+            base64_vectors: true,
         }
     }
 }

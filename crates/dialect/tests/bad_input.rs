@@ -450,7 +450,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 24] = [
     "model",
     "messages",
     "system",
@@ -470,6 +470,10 @@ const FIELDS: [&str; 20] = [
     "n",
     "reasoning_effort",
     "stop_sequences",
+    "instructions",
+    "text",
+    "reasoning",
+    "include",
     "extra",
 ];
 
@@ -482,8 +486,8 @@ proptest! {
         let mut fields: Vec<String> = Vec::new();
         let mut used = Vec::new();
         if is_sound {
-            fields.push(r#""model":"m","max_tokens":9,"prompt":"p","messages":[{"role":"user","content":"x"}]"#.to_owned());
-            used.extend(["model", "max_tokens", "prompt", "messages"]);
+            fields.push(r#""model":"m","max_tokens":9,"prompt":"p","input":"x","messages":[{"role":"user","content":"x"}]"#.to_owned());
+            used.extend(["model", "max_tokens", "prompt", "input", "messages"]);
         }
         for (i, value) in &values {
             if !used.contains(&FIELDS[*i]) {
@@ -494,14 +498,14 @@ proptest! {
         let raw = raw(&format!("{{{}}}", fields.join(",\n ")));
         let (traits, quirks) = (ModelTraits::default(), Quirks::default());
         let target = Target { model: "t", traits: &traits, quirks: &quirks };
-        for dialect in [Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings, Dialect::AnthropicMessages] {
+        for dialect in [Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::GeminiGenerate, Dialect::GeminiEmbed] {
             if read_head(dialect, &raw).is_err() {
                 continue;
             }
             let patched = patch_request(dialect, &raw, target).unwrap();
             RawObject::parse(patched.body).unwrap();
             let Ok(request) = parse_request(dialect, &raw) else { continue };
-            for to in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
+            for to in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::GeminiGenerate] {
                 if let Ok(rendered) = render_request(to, &request, target) {
                     let body = RawObject::parse(rendered.body).unwrap();
                     // Nothing that the target's own reader refuses, and no field that it was not given.
@@ -516,7 +520,7 @@ proptest! {
     #[test]
     fn any_bytes_as_a_reply_are_read_or_refused(text in json(), cut in 0..400_usize) {
         let bytes = &text.as_bytes()[..cut.min(text.len())];
-        for dialect in [Dialect::OpenAiChat, Dialect::OpenAiEmbeddings, Dialect::AnthropicMessages] {
+        for dialect in [Dialect::OpenAiChat, Dialect::OpenAiEmbeddings, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::GeminiGenerate, Dialect::GeminiBatchEmbed] {
             let _read = read_reply(dialect, &Bytes::copy_from_slice(bytes)).is_ok();
             let _parsed = parse_response(dialect, bytes).is_ok();
             prop_assert!(parse_error(dialect, 500, None, bytes).message().len() <= 2_200);

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use support::{encoded, options};
+use support::{CONVERSATIONS, encoded, options};
 use tollgate_base::{Error, Kind, UnixMillis};
 use tollgate_dialect::{
     Dialect, EncodeOptions, ModelTraits, Quirks, RawObject, Target,
@@ -55,9 +55,11 @@ fn parse_then_render_is_the_identity_for_what_the_dialect_can_say() {
     traits.mid_conversation_system = Some(true);
     let chat = r#"{"model":"m","tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"id":{"const":12345678901234567890123}}},"strict":true}}],"messages":[{"role":"developer","content":"Be brief."},{"role":"user","name":"Ann","content":[{"type":"text","text":"What?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"id\": 1.10}"}}]},{"role":"tool","tool_call_id":"c1","content":"ok"},{"role":"assistant","content":"Done"}],"parallel_tool_calls":false,"tool_choice":"required","max_completion_tokens":9,"stop":["x"],"n":2,"logprobs":true,"top_logprobs":3,"temperature":0.5,"top_p":0.9,"seed":7,"reasoning_effort":"low","response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object"},"strict":true}},"safety_identifier":"u","service_tier":"flex","stream":true,"stream_options":{"include_usage":true},"logit_bias":{"5":1}}"#;
     let claude = r#"{"model":"m","max_tokens":9000,"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"id":{"const":12345678901234567890123}}},"cache_control":{"type":"ephemeral","ttl":"1h"}}],"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"text","text":"What?"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"w"},"title":"t"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"c2ln"},{"type":"redacted_thinking","data":"ZA=="},{"type":"tool_use","id":"t1","name":"f","input":{"id": 1.10}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"ok","is_error":true},{"type":"text","text":"Go on"}]},{"role":"system","content":[{"type":"text","text":"Rhyme."}]}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"thinking":{"type":"enabled","budget_tokens":2048},"output_config":{"format":{"type":"json_schema","schema":{"type":"object","additionalProperties":false}}},"stop_sequences":["x"],"metadata":{"user_id":"u"},"service_tier":"auto","stream":true}"#;
+    let gemini = r#"{"tools":[{"functionDeclarations":[{"name":"f","description":"d","parametersJsonSchema":{"type":"object","properties":{"id":{"enum":[12345678901234567890123]}}}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[{"role":"user","parts":[{"text":"What?"},{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}},{"inlineData":{"mimeType":"text/plain","data":"dw=="}},{"inlineData":{"mimeType":"audio/wav","data":"UklGRg=="}},{"fileData":{"mimeType":"image/png","fileUri":"https://example.com/a.png"}}]},{"role":"model","parts":[{"text":"Hm.","thought":true},{"functionCall":{"id":"c1","name":"f","args":{"id": 1.10}},"thoughtSignature":"c2VhbA=="},{"functionCall":{"id":"c2","name":"f","args":{}}},{"executableCode":{"code":"1"}}]},{"role":"user","parts":[{"functionResponse":{"id":"c1","name":"f","response":{"error":"no"}}},{"functionResponse":{"id":"c2","name":"f","response":{"n":12345678901234567890},"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]}},{"text":"Go on"}]},{"role":"model","parts":[{"text":"Done","thoughtSignature":"ZW5k"},{"text":"","thoughtSignature":"ZW5kMg=="}]},{"role":"user","parts":[{"text":"Thanks"}]}],"generationConfig":{"maxOutputTokens":9,"temperature":0.5,"topP":0.9,"topK":5,"seed":-7,"frequencyPenalty":0.1,"presencePenalty":0.2,"stopSequences":["x"],"responseMimeType":"application/json","responseJsonSchema":{"type":"object"},"thinkingConfig":{"thinkingBudget":2048,"includeThoughts":true}},"serviceTier":"flex"}"#;
     for (dialect, text) in [
         (Dialect::OpenAiChat, chat),
         (Dialect::AnthropicMessages, claude),
+        (Dialect::GeminiGenerate, gemini),
     ] {
         let request = parse_request(dialect, &raw(text)).unwrap();
         let rendered = render_request(dialect, &request, target(&traits, &quirks)).unwrap();
@@ -141,7 +143,7 @@ fn a_renamed_tool_is_named_back_in_replies_and_streams() {
         Event::Finish(FinishReason::ToolCalls),
     ];
     let response = Response::from_events(events.clone()).unwrap();
-    for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
+    for dialect in CONVERSATIONS {
         let out = encoded(dialect, options.clone(), &events);
         assert!(std::str::from_utf8(&out).unwrap().contains(name));
         let whole = render_response(dialect, &response, &options);
@@ -307,6 +309,19 @@ fn our_own_errors_have_the_status_and_type_of_the_contract() {
             r#"{{"type":"error","error":{{"type":"{anthropic_type}","message":"Say \"why\"."}},"request_id":"req_1"}}"#
         );
         assert_eq!(anthropic.body, expect);
+        let gemini = render_error(Dialect::GeminiGenerate, &error, "req_1");
+        assert_eq!(gemini.status, kind.status(), "{kind:?}");
+        let body = String::from_utf8(gemini.body.to_vec()).unwrap();
+        let start = format!(
+            r#"{{"error":{{"code":{},"message":"Say \"why\".","status":""#,
+            kind.status()
+        );
+        assert!(body.starts_with(&start), "{body}");
+        let reason = format!(r#""reason":"{}""#, code.to_ascii_uppercase());
+        assert!(
+            body.contains(&reason) && body.contains(r#""field":"a.b""#),
+            "{body}"
+        );
     }
 }
 
@@ -322,6 +337,11 @@ fn t32_a_stream_error_is_an_event_of_the_callers_dialect() {
     assert_eq!(
         anthropic,
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"The provider went away.\"},\"request_id\":\"req_1\"}\n\n"
+    );
+    let gemini = render_stream_error(Dialect::GeminiGenerate, &error, "req_1");
+    assert_eq!(
+        gemini,
+        "data: {\"error\":{\"code\":502,\"message\":\"The provider went away.\",\"status\":\"UNAVAILABLE\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"UPSTREAM_INVALID\",\"domain\":\"tollgate\"}]}}\r\n\r\n"
     );
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use support::{FOLDERS, encoded, events, fixtures, frames, options};
+use support::{CONVERSATIONS, FOLDERS, encoded, events, fixtures, frames, options};
 use tollgate_dialect::{
     Dialect, decoder, encoder,
     frame::SseFramer,
@@ -84,15 +84,20 @@ fn a_stream_cut_anywhere_is_never_complete_and_never_ends_well() {
                 "{} cut at frame {n} invents an end",
                 fixture.name
             );
-            let out = encoded(support::other(fixture.dialect), options(), &told);
-            let text = std::str::from_utf8(&out).unwrap();
-            let ends_well = text.contains("[DONE]\n") && text.ends_with("data: [DONE]\n\n")
-                || text.contains("event: message_stop");
-            assert!(
-                !(failed && ends_well),
-                "{} cut at frame {n}: {text}",
-                fixture.name
-            );
+            for target in support::others(fixture.dialect) {
+                let out = encoded(target, options(), &told);
+                let text = std::str::from_utf8(&out).unwrap();
+                let ends_well = text.contains("[DONE]\n") && text.ends_with("data: [DONE]\n\n")
+                    || text.contains("event: message_stop")
+                    || text.contains("event: response.completed")
+                    || text.contains("event: response.incomplete")
+                    || text.contains("\"finishReason\"");
+                assert!(
+                    !(failed && ends_well),
+                    "{} cut at frame {n}: {text}",
+                    fixture.name
+                );
+            }
         }
     }
 }
@@ -125,7 +130,7 @@ fn an_encoded_reply_reads_back_as_the_same_reply() {
         let Ok(reply) = Response::from_events(told.clone()) else {
             continue;
         };
-        for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
+        for dialect in CONVERSATIONS {
             let out = encoded(dialect, options(), &told);
             let (all, rest) = frames(&[&out]);
             assert!(rest.is_empty(), "{}", fixture.name);
@@ -159,7 +164,7 @@ fn said(reply: &Response) -> (String, String, Vec<String>) {
     let (mut text, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
     for block in &reply.blocks {
         match block {
-            Block::Text(more) | Block::Refusal(more) => text.push_str(more),
+            Block::Text { text: more, .. } | Block::Refusal(more) => text.push_str(more),
             Block::Reasoning { text: more, .. } => reasoning.push_str(more),
             Block::ToolCall(call) => {
                 let arguments = if call.arguments.is_empty() {
@@ -224,6 +229,21 @@ fn e07_a_million_tool_calls_are_an_error_with_bounded_memory() {
             "data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{{\"index\":{i},\"id\":\"c{i}\",\"function\":{{\"name\":\"f\",\"arguments\":\"\"}}}}]}}}}]}}\n\n"
         );
         let (frames, _) = frames(&[chunk.as_bytes()]);
+        decoder.push(&frames[0], &mut told);
+    }
+    assert!(matches!(told.last(), Some(Event::Error(_))));
+    assert!(told.len() < 1_100);
+}
+
+#[test]
+fn e07_a_million_calls_of_responses_are_an_error_with_bounded_memory() {
+    let mut decoder = decoder(Dialect::OpenAiResponses);
+    let mut told = Vec::new();
+    for i in 0..2_000 {
+        let event = format!(
+            "data: {{\"type\":\"response.output_item.added\",\"output_index\":{i},\"item\":{{\"type\":\"function_call\",\"call_id\":\"c{i}\",\"name\":\"f\"}}}}\n\n"
+        );
+        let (frames, _) = frames(&[event.as_bytes()]);
         decoder.push(&frames[0], &mut told);
     }
     assert!(matches!(told.last(), Some(Event::Error(_))));
@@ -298,7 +318,13 @@ proptest! {
         for (dialect, _) in FOLDERS {
             // The law is watched inside of the decoder in debug builds.
             let told = events(&mut *decoder(dialect), &all);
-            for target in [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::OpenAiCompletions] {
+            for target in [
+                Dialect::OpenAiChat,
+                Dialect::OpenAiResponses,
+                Dialect::AnthropicMessages,
+                Dialect::OpenAiCompletions,
+                Dialect::GeminiGenerate,
+            ] {
                 encoded(target, options(), &told);
             }
         }

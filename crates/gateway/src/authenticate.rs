@@ -5,20 +5,26 @@ use http::{HeaderMap, HeaderValue, header};
 use tollgate_base::{Error, Kind, Result, UnixMillis};
 use tollgate_policy::key::{Caller, KeyRing, Role};
 
-/// Finds the caller of a request that `role` is needed for.
+/// Finds the caller of a request that `role` is needed for. `query_key` is the key in the address, where the
+/// caller's dialect has it there.
 pub(crate) fn authenticate(
     keys: &KeyRing,
     role: Role,
     headers: &HeaderMap,
     query: Option<&str>,
+    query_key: Option<&str>,
     now: UnixMillis,
 ) -> Result<Caller> {
-    keys.check(presented(headers, query)?, role, now)
+    keys.check(presented(headers, query, query_key)?, role, now)
 }
 
 /// The one key that a request presents, in whichever header.
-fn presented<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<&'h str> {
-    let mut found: Option<&str> = None;
+fn presented<'h>(
+    headers: &'h HeaderMap,
+    query: Option<&str>,
+    query_key: Option<&'h str>,
+) -> Result<&'h str> {
+    let mut found = query_key;
     for (name, scheme) in [
         (header::AUTHORIZATION.as_str(), Scheme::Bearer),
         ("x-api-key", Scheme::Bare),
@@ -102,7 +108,7 @@ mod tests {
     }
 
     fn outcome(fields: &[(&'static str, &'static str)]) -> String {
-        match presented(&headers(fields), None) {
+        match presented(&headers(fields), None, None) {
             Ok(key) => format!("key {key}"),
             Err(error) => error.code().to_owned(),
         }
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn c10_a_key_in_the_query_gets_a_hint_and_is_not_repeated() {
-        let error = presented(&HeaderMap::new(), Some("key=sk-canary")).unwrap_err();
+        let error = presented(&HeaderMap::new(), Some("key=sk-canary"), None).unwrap_err();
         assert_eq!(error.code(), "missing_api_key");
         assert!(error.message().contains("ends up in logs") && !error.message().contains("canary"));
     }

@@ -9,13 +9,15 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::relay::Relay;
+use crate::{pass::Passed, relay::Relay};
 
 /// What goes back to the client: something whole, or a stream that owns everything its call still needs.
 #[derive(Debug)]
 pub enum Body {
     Whole(Bytes),
     Stream(Box<Relay>),
+    /// The answer to something that was passed through.
+    Passed(Box<Passed>),
 }
 
 impl http_body::Body for Body {
@@ -30,6 +32,7 @@ impl http_body::Body for Body {
             Body::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Body::Stream(relay) => relay.poll_frame(cx).map(|frame| frame.map(Ok)),
+            Body::Passed(passed) => passed.poll_frame(cx).map(|frame| frame.map(Ok)),
         }
     }
 
@@ -40,7 +43,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Stream(_) => SizeHint::default(),
+            Body::Stream(_) | Body::Passed(_) => SizeHint::default(),
         }
     }
 }

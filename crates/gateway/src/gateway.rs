@@ -3,27 +3,36 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, Uri};
 use tollgate_base::{Clock, IdSource, Result, Usage};
 use tollgate_config::StreamSettings;
-use tollgate_dialect::{Dialect, Family};
+use tollgate_credentials::Signed;
+use tollgate_dialect::{Dialect, Family, Reading};
 use tollgate_engine::Engine;
 use tollgate_policy::{
     key::{Caller, KeyRing, Role},
-    retry::RetryBudget,
+    objects::ObjectStore,
+    retry::{Failure, RetryBudget},
 };
-use tollgate_upstream::{Client, Timeouts};
+use tollgate_upstream::{Client, ReplyBody, Timeouts};
 
 use crate::{
     Body, Inbound, Snapshot,
-    attempt::{Content, attempt},
+    attempt::{Content, attempt, refused},
     authenticate::authenticate,
     call::Call,
+    capability::narrow,
+    files,
+    identity::TokenClient,
     models::{self, ModelLists, Page},
     plan::plan,
+    provider::transport_failure,
     record::{Outcome, Record},
-    relay::Relay,
+    relay::{Keeper, Relay, Shape},
     reply::{self, error_response},
+    responses::{Keeping, Memory, recall},
+    snapshot::Provider,
 };
 
 /// What all serving threads share.
@@ -34,8 +43,11 @@ pub struct Shared {
     pub engine: Engine,
     pub clock: Box<dyn Clock>,
     pub ids: IdSource,
+    /// What callers made through the gateway, and whose it is.
+    pub objects: Arc<dyn ObjectStore>,
     pub(crate) retries: RetryBudget,
     pub(crate) model_lists: ModelLists,
+    pub(crate) memory: Memory,
 }
 
 /// The gateway as one serving thread has it: what is shared, and this thread's connections to providers.
@@ -46,7 +58,13 @@ pub struct Gateway {
 }
 
 impl Shared {
-    pub fn new(snapshot: Snapshot, keys: KeyRing, engine: Engine, clock: Box<dyn Clock>) -> Self {
+    pub fn new(
+        snapshot: Snapshot,
+        keys: KeyRing,
+        objects: Arc<dyn ObjectStore>,
+        engine: Engine,
+        clock: Box<dyn Clock>,
+    ) -> Self {
         let retry = &snapshot.config.retry;
         let retries = RetryBudget::new(retry.budget_percent, retry.budget_floor, clock.now());
         Self {
@@ -56,7 +74,9 @@ impl Shared {
             retries,
             clock,
             ids: IdSource::from_entropy(),
+            objects,
             model_lists: ModelLists::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -87,12 +107,14 @@ impl Gateway {
         role: Role,
         headers: &HeaderMap,
         query: Option<&str>,
+        query_key: Option<&str>,
     ) -> Result<Caller> {
         authenticate(
             &self.shared.keys.load(),
             role,
             headers,
             query,
+            query_key,
             self.shared.clock.now(),
         )
     }
@@ -109,8 +131,7 @@ impl Gateway {
     async fn answer(&self, caller: &Caller, inbound: Inbound) -> Result<Response<Body>> {
         let snapshot = self.shared.snapshot.load_full();
         let mut record = open_record(caller, &inbound);
-        let served = self.run(&snapshot, inbound, &mut record).await;
-        let (dialect, content, upstream_request_id) = match served {
+        let served = match self.run(caller, &snapshot, inbound, &mut record).await {
             Ok(served) => served,
             Err(error) => {
                 record.fail(&error);
@@ -118,17 +139,35 @@ impl Gateway {
             }
         };
         let target = record.target.clone().unwrap_or_default();
-        let losses = std::mem::take(&mut record.losses);
+        let losses = record.losses.clone();
         let request_id = record.request_id.clone();
+        let Served {
+            dialect,
+            content,
+            upstream_request_id,
+            as_array,
+            keeping,
+        } = served;
         let mut response = match content {
             Content::Whole { body, reading } => {
                 record.usage = reading.usage;
                 record.outcome = Outcome::Complete;
+                if let Some(keeping) = keeping {
+                    keeping.keep(&self.shared, &caller.key_id, &target, &body);
+                }
                 reply::json_response(dialect, body, &request_id)
             }
             Content::Stream(flow) => {
-                let relay = Relay::new(*flow, record, &snapshot.config.streaming);
-                reply::stream_response(dialect, Body::Stream(Box::new(relay)), &request_id)
+                let keeper = keeping.map(|keeping| Keeper {
+                    keeping,
+                    shared: self.shared.clone(),
+                    key_id: caller.key_id.clone(),
+                    target: target.clone(),
+                });
+                let shape = Shape { as_array, keeper };
+                let relay = Relay::new(*flow, record, shape, &snapshot.config.streaming);
+                let body = Body::Stream(Box::new(relay));
+                reply::stream_response(dialect, body, as_array, &request_id)
             }
         };
         reply::insert_provenance(
@@ -142,17 +181,60 @@ impl Gateway {
 
     async fn run(
         &self,
+        caller: &Caller,
         snapshot: &Arc<Snapshot>,
         inbound: Inbound,
         record: &mut Record,
-    ) -> Result<(Dialect, Content, Option<http::HeaderValue>)> {
-        let call = Call::read(inbound)?;
+    ) -> Result<Served> {
+        let mut call = Call::read(inbound)?;
         record.model.clone_from(&call.head.model);
         record.stream = call.head.stream;
-        let plan = plan(snapshot, &call, self.shared.ids.number())?;
+        let mut plan = plan(snapshot, &call, self.shared.ids.number())?;
+        recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
+        narrow(snapshot, &call, &mut plan)?;
+        files::check(&self.shared, caller, call.raw.bytes())?;
+        if let Some(keeping) = call.keeping.as_ref().filter(|kept| kept.in_background) {
+            let body = self.start_in_background(caller, &call, keeping)?;
+            return Ok(Served::accepted(call.dialect, body));
+        }
         let reply = attempt(self, snapshot, &call, &plan, record).await?;
         record.losses = reply.losses;
-        Ok((call.dialect, reply.content, reply.upstream_request_id))
+        Ok(Served {
+            dialect: call.dialect,
+            content: reply.content,
+            upstream_request_id: reply.upstream_request_id,
+            as_array: call.as_array,
+            keeping: call.keeping,
+        })
+    }
+
+    /// Sends one request to a provider, as who the gateway is there.
+    pub(crate) async fn send(
+        &self,
+        provider: &Provider,
+        method: Method,
+        path: &Uri,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ReplyBody>, Failure> {
+        if let Some(credentials) = &provider.credentials {
+            let request = Signed {
+                method: &method,
+                host: provider.endpoint.authority(),
+                target: path,
+                headers: &mut headers,
+                body: &body,
+            };
+            let now = self.shared.clock.now();
+            // Apart on the heap: nearly no provider needs it, and the call's own state stays small.
+            Box::pin(credentials.authorize(&TokenClient(&self.upstream), now, request))
+                .await
+                .map_err(refused)?;
+        }
+        self.upstream
+            .send(&provider.endpoint, method, path, headers, body)
+            .await
+            .map_err(transport_failure)
     }
 
     /// The models that can be called, in the shape of the caller's family.
@@ -184,10 +266,40 @@ impl Gateway {
     }
 }
 
+/// What a call came to, before it is put into an answer.
+struct Served {
+    dialect: Dialect,
+    content: Content,
+    upstream_request_id: Option<http::HeaderValue>,
+    as_array: bool,
+    keeping: Option<Keeping>,
+}
+
+impl Served {
+    /// A call that goes on without its caller.
+    fn accepted(dialect: Dialect, body: Bytes) -> Self {
+        Self {
+            dialect,
+            content: Content::Whole {
+                body,
+                reading: Reading::default(),
+            },
+            upstream_request_id: None,
+            as_array: false,
+            keeping: None,
+        }
+    }
+}
+
 fn open_record(caller: &Caller, inbound: &Inbound) -> Record {
     Record {
         request_id: inbound.request_id.clone(),
         key_id: caller.key_id.clone(),
+        operation: if inbound.dialect.is_embeddings() {
+            "embeddings"
+        } else {
+            "generation"
+        },
         dialect: inbound.dialect,
         model: String::new(),
         stream: false,

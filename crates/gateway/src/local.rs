@@ -6,7 +6,7 @@ use tollgate_base::{Error, Kind, Provenance, Result, Usage};
 use tollgate_dialect::{
     Loss, LossKind, Reading, encoder,
     ir::{self, BlockStart, Delta, Event, FinishReason},
-    parse_request, render_response,
+    render_response,
 };
 use tollgate_engine::{
     Engine, EngineError, ErrorKind, Event as EngineEvent, FinishReason as EngineFinish, Generation,
@@ -32,7 +32,7 @@ pub(crate) struct LocalStream {
 
 pub(crate) async fn answer(attempt: Attempt<'_>) -> Result<Reply> {
     let call = attempt.call;
-    let request = parse_request(call.dialect, &call.raw)?;
+    let request = call.parse()?;
     let mut losses = request.losses.clone();
     let request = engine_request(&request, &mut losses)?;
     attempt.check_losses(&losses)?;

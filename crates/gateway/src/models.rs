@@ -53,6 +53,7 @@ pub(crate) fn dialect_of(family: Family) -> Dialect {
     match family {
         Family::OpenAi => Dialect::OpenAiChat,
         Family::Anthropic => Dialect::AnthropicMessages,
+        Family::Gemini => Dialect::GeminiGenerate,
     }
 }
 
@@ -148,9 +149,15 @@ async fn names_of(provider: &Arc<Provider>, lists: &ModelLists, client: &Client)
 async fn ask(provider: &Provider, client: &Client) -> Option<Vec<String>> {
     let mut headers = provider.headers.clone();
     headers.remove(header::CONTENT_TYPE);
-    let path = provider.models_path.as_ref()?;
+    let path = provider.models_path.as_ref()?.of("").ok()?;
     let response = client
-        .send(&provider.endpoint, Method::GET, path, headers, Bytes::new())
+        .send(
+            &provider.endpoint,
+            Method::GET,
+            &path,
+            headers,
+            Bytes::new(),
+        )
         .await
         .ok()?;
     if !response.status().is_success() {
@@ -207,6 +214,37 @@ struct AnthropicModel<'a> {
     created_at: &'static str,
 }
 
+/// Gemini: `GET /v1beta/models`. The token of the next page is the last model of this one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GeminiList<'a> {
+    models: Vec<GeminiModel<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GeminiModel<'a> {
+    name: String,
+    base_model_id: &'a str,
+    version: &'static str,
+    display_name: &'a str,
+    supported_generation_methods: [&'static str; 2],
+}
+
+impl<'a> From<&'a Model> for GeminiModel<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self {
+            name: format!("models/{}", model.id),
+            base_model_id: &model.id,
+            version: "",
+            display_name: &model.id,
+            supported_generation_methods: ["generateContent", "streamGenerateContent"],
+        }
+    }
+}
+
 impl<'a> From<&'a Model> for OpenAiModel<'a> {
     fn from(model: &'a Model) -> Self {
         Self {
@@ -233,6 +271,7 @@ pub(crate) fn render_one(family: Family, model: &Model) -> Bytes {
     match family {
         Family::OpenAi => json(&OpenAiModel::from(model)),
         Family::Anthropic => json(&AnthropicModel::from(model)),
+        Family::Gemini => json(&GeminiModel::from(model)),
     }
 }
 
@@ -249,6 +288,16 @@ pub(crate) fn render_list(family: Family, models: &[Model], page: &Page) -> Resu
                 has_more,
                 first_id: part.first().map(|model| model.id.as_str()),
                 last_id: part.last().map(|model| model.id.as_str()),
+            })
+        }
+        Family::Gemini => {
+            let (part, has_more) = cut(models, page)?;
+            json(&GeminiList {
+                models: part.iter().map(GeminiModel::from).collect(),
+                next_page_token: part
+                    .last()
+                    .filter(|_| has_more)
+                    .map(|model| model.id.as_str()),
             })
         }
     })

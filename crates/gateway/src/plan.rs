@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use tollgate_base::{Error, Kind, Result, quote};
-use tollgate_catalog::Catalog;
+use tollgate_catalog::{Catalog, Operation};
 use tollgate_config::{BUILT_IN_PROVIDER, Strategy};
 use tollgate_dialect::Dialect;
 
@@ -52,8 +53,8 @@ impl Place {
 
     fn serves(&self, dialect: Dialect) -> bool {
         match self {
-            Place::BuiltIn => dialect != Dialect::OpenAiEmbeddings,
-            Place::Provider(provider) => provider.operation(dialect).is_some(),
+            Place::BuiltIn => !dialect.is_embeddings(),
+            Place::Provider(provider) => provider.service(dialect).is_some(),
         }
     }
 }
@@ -149,6 +150,86 @@ fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target>
         place,
         model: model.to_owned(),
     })
+}
+
+/// Who passes an operation on, and under which name of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) provider: Arc<Provider>,
+    /// The provider's own name; `None` where the caller named none.
+    pub(crate) model: Option<String>,
+}
+
+impl Served {
+    pub(crate) fn name(&self) -> String {
+        match &self.model {
+            Some(model) => format!("{}/{model}", self.provider.name),
+            None => self.provider.name.clone(),
+        }
+    }
+
+    pub(crate) fn path(&self, operation: Operation) -> Result<Uri> {
+        let path = self.provider.operation(operation);
+        path.ok_or_else(|| nobody_offers(operation))?
+            .of(self.model.as_deref().unwrap_or_default())
+    }
+}
+
+/// The providers that serve an operation that is passed through, at least one, the first to be tried first.
+pub(crate) fn operation(
+    snapshot: &Snapshot,
+    model: Option<&str>,
+    operation: Operation,
+) -> Result<Vec<Served>> {
+    let Some(model) = model else {
+        let first = snapshot
+            .providers
+            .values()
+            .find(|provider| provider.operation(operation).is_some())
+            .ok_or_else(|| nobody_offers(operation))?;
+        return Ok(vec![Served {
+            provider: first.clone(),
+            model: None,
+        }]);
+    };
+    let targets = match snapshot.config.routes.get(model) {
+        Some(route) => route
+            .targets
+            .iter()
+            .filter_map(|target| target_at(snapshot, &target.provider, &target.model))
+            .collect(),
+        None => resolve(snapshot, model).into_iter().collect::<Vec<_>>(),
+    };
+    if targets.is_empty() {
+        return Err(unknown(model));
+    }
+    let served: Vec<_> = targets
+        .into_iter()
+        .filter_map(|target| match target.place {
+            Place::Provider(provider) if provider.operation(operation).is_some() => Some(Served {
+                provider,
+                model: Some(target.model),
+            }),
+            Place::Provider(_) | Place::BuiltIn => None,
+        })
+        .collect();
+    if served.is_empty() {
+        let message = format!(
+            "The model {} does not serve {} here.",
+            quote(model),
+            operation.name()
+        );
+        return Err(Error::unsupported("model", message));
+    }
+    Ok(served)
+}
+
+pub(crate) fn nobody_offers(operation: Operation) -> Error {
+    let message = format!(
+        "No provider that is switched on offers {}. `tollgate providers` lists what each offers.",
+        operation.name()
+    );
+    Error::new(Kind::NotFound, "not_found", message).with_should_retry(false)
 }
 
 fn unknown(model: &str) -> Error {

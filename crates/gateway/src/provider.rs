@@ -1,26 +1,34 @@
 //! One attempt at a provider: patch or translate, send, and accept the beginning of the answer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use tollgate_base::{Error, Result};
+use tollgate_base::{Error, Result, UnixMillis};
+use tollgate_catalog::ProviderRow;
 use tollgate_dialect::{
-    Dialect, EncodeOptions, Rendered, Target, encoder, parse_error, parse_request, parse_response,
-    parse_retry_after, patch_request, read_reply, render_request, render_response,
+    Dialect, EncodeOptions, Loss, Quirks, RawObject, Rendered, Target, chat_needs_responses,
+    encoder, parse_error, parse_response, parse_retry_after, patch_request, read_reply,
+    render_embeddings, render_request, render_response, translate_embeddings_reply,
 };
 use tollgate_policy::retry::{Failure, Sent};
 use tollgate_upstream::{Fault, Progress, ReplyBody};
 
 use crate::{
     attempt::{Attempt, Content, Reply, refused},
+    call::Call,
+    framer::Framer,
     relay::{Flow, Output},
     reply,
-    snapshot::Provider,
+    snapshot::{Provider, Service},
 };
 
 /// The largest whole answer that is read.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 /// The largest error answer that is read; of it, little is shown.
 const MAX_ERROR: usize = 64 * 1024;
+/// What an error says is not waited for longer.
+const ERROR_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn answer(
     attempt: Attempt<'_>,
@@ -28,38 +36,76 @@ pub(crate) async fn answer(
     model: &str,
 ) -> Result<Reply, Failure> {
     let call = attempt.call;
-    let Some((wire, path)) = provider.operation(call.dialect) else {
+    let Some(service) = service_for(call, provider, model) else {
         return Err(refused(Error::internal(
             "A target was planned that does not serve this operation.",
         )));
     };
+    let wire = service.dialect;
+    let path = service.path(model, call.head.stream).map_err(refused)?;
     let rendered = render(attempt, provider, model, wire).map_err(refused)?;
     attempt.check_losses(&rendered.losses).map_err(refused)?;
     let headers = request_headers(attempt, provider, wire);
     let response = attempt
         .gateway
-        .upstream
         .send(
-            &provider.endpoint,
+            provider,
             Method::POST,
-            path,
+            &path,
             headers,
             rendered.body.clone(),
         )
-        .await
-        .map_err(transport_failure)?;
+        .await?;
     let upstream_request_id = reply::upstream_request_id(response.headers());
-    let content = accept(attempt, wire, &rendered, response)
-        .await
-        .map_err(|error| Failure {
-            error,
-            sent: Sent::Answered,
-        })?;
+    let mut losses = rendered.losses.clone();
+    let content = accept(
+        attempt,
+        wire,
+        provider.row,
+        &rendered,
+        response,
+        &mut losses,
+    )
+    .await
+    .map_err(|error| Failure {
+        error,
+        sent: Sent::Answered,
+    })?;
     Ok(Reply {
         content,
-        losses: rendered.losses,
+        losses,
         upstream_request_id,
     })
+}
+
+/// The provider's service for this call. Some models take tools while they reason in Responses alone, so that
+/// a chat request goes there where the provider has both (trap T1).
+fn service_for<'p>(call: &Call, provider: &'p Provider, model: &str) -> Option<&'p Service> {
+    let service = provider.service(call.dialect)?;
+    let traits = provider.traits(model);
+    if service.dialect != Dialect::OpenAiChat
+        || traits.chat_refuses_tools_while_reasoning != Some(true)
+    {
+        return Some(service);
+    }
+    let Some(responses) = provider.exact(Dialect::OpenAiResponses) else {
+        return Some(service);
+    };
+    let target = Target {
+        model,
+        traits,
+        quirks: &provider.row.quirks,
+    };
+    let needs_responses = if call.dialect == Dialect::OpenAiChat {
+        chat_needs_responses(&call.raw, target)
+    } else {
+        // What the request would be as a chat request; one that cannot be is refused when it is rendered.
+        call.parse()
+            .and_then(|request| render_request(Dialect::OpenAiChat, &request, target))
+            .and_then(|rendered| RawObject::parse(rendered.body))
+            .is_ok_and(|raw| chat_needs_responses(&raw, target))
+    };
+    Some(if needs_responses { responses } else { service })
 }
 
 /// The same dialect is patched, another one is translated through the IR.
@@ -78,8 +124,10 @@ fn render(
     if wire == call.dialect {
         return patch_request(wire, &call.raw, target);
     }
-    let request = parse_request(call.dialect, &call.raw)?;
-    render_request(wire, &request, target)
+    if call.dialect.is_embeddings() {
+        return render_embeddings(call.dialect, &call.raw, wire, target);
+    }
+    render_request(wire, &call.parse()?, target)
 }
 
 /// Headers are built, never copied from the caller, but for the few that belong to the dialect itself.
@@ -87,7 +135,7 @@ fn request_headers(attempt: Attempt<'_>, provider: &Provider, wire: Dialect) -> 
     let call = attempt.call;
     let mut headers = provider.headers.clone();
     let accept = if call.head.stream {
-        "text/event-stream"
+        Framer::media_type(provider.row.framing)
     } else {
         "application/json"
     };
@@ -96,7 +144,8 @@ fn request_headers(attempt: Attempt<'_>, provider: &Provider, wire: Dialect) -> 
     if let Ok(id) = HeaderValue::try_from(format!("{}-{}", call.request_id, attempt.number)) {
         headers.insert("x-client-request-id", id);
     }
-    if wire == Dialect::AnthropicMessages && call.dialect == wire {
+    let is_versioned_by_header = provider.row.quirks.body_version.is_none();
+    if wire == Dialect::AnthropicMessages && call.dialect == wire && is_versioned_by_header {
         for name in ["anthropic-version", "anthropic-beta"] {
             if let Some(value) = call.headers.get(name) {
                 headers.insert(name, value.clone());
@@ -106,7 +155,7 @@ fn request_headers(attempt: Attempt<'_>, provider: &Provider, wire: Dialect) -> 
     headers
 }
 
-fn transport_failure(fault: Fault) -> Failure {
+pub(crate) fn transport_failure(fault: Fault) -> Failure {
     let sent = match fault.progress {
         Progress::NotSent => Sent::No,
         Progress::MaybeSent => Sent::Maybe,
@@ -120,24 +169,30 @@ fn transport_failure(fault: Fault) -> Failure {
 async fn accept(
     attempt: Attempt<'_>,
     wire: Dialect,
+    row: &ProviderRow,
     rendered: &Rendered,
     response: Response<ReplyBody>,
+    losses: &mut Vec<Loss>,
 ) -> Result<Content> {
     if response.status() != StatusCode::OK {
-        return Err(read_error(attempt, wire, response).await);
+        return Err(read_error(wire, response, attempt.now).await);
     }
-    let is_stream = content_type(response.headers()).starts_with("text/event-stream");
+    let is_stream = content_type(response.headers()).starts_with(Framer::media_type(row.framing));
     if attempt.call.head.stream {
         if !is_stream {
             return Err(not_a_stream(wire, response).await);
         }
-        let mut flow =
-            Flow::from_provider(response.into_body(), wire, output(attempt, wire, rendered));
+        let mut flow = Flow::from_provider(
+            response.into_body(),
+            wire,
+            row.framing,
+            output(attempt, wire, rendered),
+        );
         flow.accept(attempt.snapshot.heartbeat()).await?;
         return Ok(Content::Stream(Box::new(flow)));
     }
     let body = read_whole(attempt, response).await?;
-    whole(attempt, wire, rendered, body)
+    whole(attempt, (wire, &row.quirks), rendered, body, losses)
 }
 
 fn output(attempt: Attempt<'_>, wire: Dialect, rendered: &Rendered) -> Output {
@@ -160,27 +215,37 @@ pub(crate) fn encode_options(attempt: Attempt<'_>, rendered: &Rendered) -> Encod
 /// What an encoder is told of a call whose request was not rendered for a provider.
 pub(crate) fn plain_options(attempt: Attempt<'_>) -> EncodeOptions {
     let call = attempt.call;
-    let id_suffix = call
-        .request_id
-        .split_once('_')
-        .map_or(&*call.request_id, |(_, id)| id)
-        .to_owned();
+    let id_suffix = call.id_suffix().to_owned();
     EncodeOptions {
         created: attempt.now.as_secs(),
         include_usage: call.head.include_usage,
         id_suffix,
+        request: Some(call.original().clone()),
         ..EncodeOptions::default()
     }
 }
 
-fn whole(attempt: Attempt<'_>, wire: Dialect, rendered: &Rendered, body: Bytes) -> Result<Content> {
+fn whole(
+    attempt: Attempt<'_>,
+    (wire, quirks): (Dialect, &Quirks),
+    rendered: &Rendered,
+    body: Bytes,
+    losses: &mut Vec<Loss>,
+) -> Result<Content> {
     let call = attempt.call;
-    if wire == call.dialect {
+    // Numbers are not what a caller of vectors in base64 can read.
+    let is_verbatim = wire == call.dialect && (quirks.base64_vectors || !wire.is_embeddings());
+    if is_verbatim {
         let reading = read_reply(wire, &body)?;
         return Ok(Content::Whole { body, reading });
     }
-    let response = parse_response(wire, &body)?;
     let options = encode_options(attempt, rendered);
+    if call.dialect.is_embeddings() {
+        let (body, reading) = translate_embeddings_reply(wire, &body, call.dialect, &options)?;
+        return Ok(Content::Whole { body, reading });
+    }
+    let mut response = parse_response(wire, &body)?;
+    losses.append(&mut response.losses);
     let reading = tollgate_dialect::Reading {
         usage: response.usage,
         finish: Some(response.finish.clone()),
@@ -192,31 +257,39 @@ fn whole(attempt: Attempt<'_>, wire: Dialect, rendered: &Rendered, body: Bytes) 
 }
 
 async fn read_whole(attempt: Attempt<'_>, response: Response<ReplyBody>) -> Result<Bytes> {
-    let streaming = &attempt.snapshot.config.streaming;
-    tokio::time::timeout(
-        streaming.first_byte_timeout,
-        response.into_body().collect(MAX_REPLY),
-    )
-    .await
-    .map_err(|_| {
-        Error::new(
-            tollgate_base::Kind::UpstreamTimeout,
-            "upstream_timeout",
-            "The provider did not finish its answer in time.",
-        )
-    })?
+    let patience = attempt.snapshot.config.streaming.first_byte_timeout;
+    collect_within(patience, response.into_body(), MAX_REPLY).await
 }
 
-async fn read_error(attempt: Attempt<'_>, wire: Dialect, response: Response<ReplyBody>) -> Error {
+/// The whole of an answer, unless the provider takes too long over it.
+pub(crate) async fn collect_within(
+    patience: Duration,
+    body: ReplyBody,
+    most: usize,
+) -> Result<Bytes> {
+    tokio::time::timeout(patience, body.collect(most))
+        .await
+        .map_err(|_| {
+            Error::new(
+                tollgate_base::Kind::UpstreamTimeout,
+                "upstream_timeout",
+                "The provider did not finish its answer in time.",
+            )
+        })?
+}
+
+pub(crate) async fn read_error(
+    wire: Dialect,
+    response: Response<ReplyBody>,
+    now: UnixMillis,
+) -> Error {
     let status = response.status().as_u16();
     let retry_after = response
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| parse_retry_after(text, attempt.now));
-    let body = response
-        .into_body()
-        .collect(MAX_ERROR)
+        .and_then(|text| parse_retry_after(text, now));
+    let body = collect_within(ERROR_PATIENCE, response.into_body(), MAX_ERROR)
         .await
         .unwrap_or_default();
     let error = parse_error(wire, status, None, &body);

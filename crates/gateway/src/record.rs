@@ -5,12 +5,16 @@ use std::time::Instant;
 use tollgate_base::{Error, Usage};
 use tollgate_dialect::{Dialect, Loss};
 
+use crate::reply::loss_report;
+
 /// The record of one call. It travels with the call into the response body and is settled exactly once, when
 /// it is dropped: after the last byte, after an error, or when the client is gone.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) request_id: String,
     pub(crate) key_id: String,
+    /// What was asked for.
+    pub(crate) operation: &'static str,
     pub(crate) dialect: Dialect,
     pub(crate) model: String,
     pub(crate) stream: bool,
@@ -48,6 +52,7 @@ impl Drop for Record {
         tracing::info!(
             request = %self.request_id,
             key = %self.key_id,
+            operation = self.operation,
             dialect = self.dialect.name(),
             model = %self.model.escape_default(),
             target = self.target.as_deref().unwrap_or("-"),
@@ -56,7 +61,7 @@ impl Drop for Record {
             input_tokens = self.usage.input_total(),
             output_tokens = self.usage.output_total(),
             usage = self.usage.provenance.as_str(),
-            losses = self.losses.len(),
+            losses = %loss_report(&self.losses),
             ms = u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX),
             code,
             outcome,

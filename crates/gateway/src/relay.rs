@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     fmt, mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,14 +18,19 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 use tollgate_base::{Error, Kind, Provenance, Usage};
+use tollgate_catalog::Framing;
 use tollgate_dialect::{
-    Decoder, Dialect, Encoder, decoder, frame::SseFramer, ir::Event, render_stream_error,
+    Decoder, Dialect, Encoder, GeminiArray, Loss, decoder, frame::SseFramer, ir::Event,
+    render_stream_error,
 };
 use tollgate_upstream::ReplyBody;
 
 use crate::{
+    framer::Framer,
+    gateway::Shared,
     local::LocalStream,
     record::{Outcome, Record},
+    responses::Keeping,
 };
 
 /// A streamed reply from its source to the bytes of the caller's dialect.
@@ -39,13 +45,17 @@ pub(crate) struct Flow {
     /// An event of the reply itself has come.
     live: bool,
     usage: Usage,
+    /// What the provider said and the caller's dialect has no word for.
+    losses: Vec<Loss>,
+    /// The data of the frame that ended the reply.
+    terminal: Option<Bytes>,
     failure: Option<Error>,
 }
 
 enum Source {
     Provider {
         body: ReplyBody,
-        framer: SseFramer,
+        framer: Framer,
         decoder: Box<dyn Decoder>,
     },
     Engine(LocalStream),
@@ -76,8 +86,32 @@ pub struct Relay {
     flow: Flow,
     pace: Pace,
     record: Record,
+    keeper: Option<Keeper>,
+    /// A stream that is sent as a JSON array.
+    array: Option<Array>,
     /// An error event was sent; the connection ends after it.
     must_close: bool,
+}
+
+/// A stream as one JSON array.
+#[derive(Default)]
+struct Array {
+    writer: GeminiArray,
+    is_closed: bool,
+}
+
+/// Who keeps the response that a stream tells.
+pub(crate) struct Keeper {
+    pub(crate) keeping: Keeping,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key_id: String,
+    pub(crate) target: String,
+}
+
+/// What becomes of a stream on its way out.
+pub(crate) struct Shape {
+    pub(crate) as_array: bool,
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// The timers of a stream: one sleep, armed anew when it fires rather than at each event.
@@ -104,11 +138,16 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 // === impl Flow ===
 
 impl Flow {
-    pub(crate) fn from_provider(body: ReplyBody, wire: Dialect, output: Output) -> Self {
+    pub(crate) fn from_provider(
+        body: ReplyBody,
+        wire: Dialect,
+        framing: Framing,
+        output: Output,
+    ) -> Self {
         Self::new(
             Source::Provider {
                 body,
-                framer: SseFramer::default(),
+                framer: Framer::new(framing),
                 decoder: decoder(wire),
             },
             output,
@@ -128,6 +167,8 @@ impl Flow {
             events: Vec::new(),
             live: false,
             usage: Usage::default(),
+            losses: Vec::new(),
+            terminal: None,
             failure: None,
         }
     }
@@ -195,14 +236,18 @@ impl Flow {
                 && !matches!(self.events.last(), Some(Event::Error(_)))
             {
                 forwarded += frame.raw.len();
-                self.ready.push_back(frame.raw);
+                self.ready.push_back(frame.raw.clone());
             }
             if decoder.is_complete() {
+                if matches!(self.output, Output::Verbatim { .. }) {
+                    self.terminal = frame.data;
+                }
                 break;
             }
         }
         // The usual chunk is a whole number of frames, all of them forwarded: then it goes out in one piece.
-        if self.ready.len() - first > 1 && forwarded == chunk.len() {
+        let is_verbatim = framer.is_verbatim();
+        if is_verbatim && self.ready.len() - first > 1 && forwarded == chunk.len() {
             self.ready.truncate(first);
             self.ready.push_back(chunk);
         }
@@ -220,6 +265,7 @@ impl Flow {
         for event in events.drain(..) {
             match &event {
                 Event::Ping => {}
+                Event::Lost(loss) => self.losses.push(loss.clone()),
                 Event::Usage(usage) => self.usage = *usage,
                 Event::Error(error) => {
                     self.fail(error.clone());
@@ -251,7 +297,9 @@ impl Flow {
             let mut out = BytesMut::new();
             encoder.finish(&mut out);
             if !out.is_empty() {
-                self.ready.push_back(out.freeze());
+                let out = out.freeze();
+                self.terminal = last_data(out.clone());
+                self.ready.push_back(out);
             }
         }
     }
@@ -271,12 +319,61 @@ impl fmt::Debug for Flow {
     }
 }
 
+/// The data of the last of these frames.
+fn last_data(frames: Bytes) -> Option<Bytes> {
+    let mut framer = SseFramer::default();
+    framer.push(frames);
+    framer.end();
+    let mut last = None;
+    while let Ok(Some(frame)) = framer.next_frame() {
+        last = frame.data.or(last);
+    }
+    last
+}
+
+// === impl Array ===
+
+impl Array {
+    /// The elements that these events are; at their end what closes the array.
+    fn push(&mut self, events: Option<Bytes>) -> Bytes {
+        let mut out = BytesMut::new();
+        let is_sound = match events {
+            Some(events) => self.writer.push(events, &mut out).is_ok(),
+            None => false,
+        };
+        if !is_sound {
+            self.writer.finish(&mut out);
+            self.is_closed = true;
+        }
+        out.freeze()
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Keeps the response that the last event of a stream carries.
+    fn keep(self, terminal: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Terminal<'a> {
+            #[serde(borrow)]
+            response: &'a serde_json::value::RawValue,
+        }
+        if let Ok(Terminal { response }) = serde_json::from_slice(terminal) {
+            let response = response.get().as_bytes();
+            self.keeping
+                .keep(&self.shared, &self.key_id, &self.target, response);
+        }
+    }
+}
+
 // === impl Relay ===
 
 impl Relay {
     pub(crate) fn new(
         flow: Flow,
         record: Record,
+        shape: Shape,
         streaming: &tollgate_config::StreamSettings,
     ) -> Self {
         let pace = Pace::new(
@@ -285,6 +382,8 @@ impl Relay {
         );
         Self {
             dialect: record.dialect,
+            keeper: shape.keeper,
+            array: shape.as_array.then(Array::default),
             flow,
             pace,
             record,
@@ -305,9 +404,32 @@ impl Relay {
         Poll::Ready(None)
     }
 
-    /// The next bytes for the client, as soon as there are any.
+    /// The next bytes for the client, in the form that it asked for.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
+            if self.array.as_ref().is_some_and(|array| array.is_closed) {
+                return Poll::Ready(None);
+            }
+            let events = ready!(self.poll_events(cx));
+            let Some(array) = &mut self.array else {
+                return Poll::Ready(events);
+            };
+            let elements = array.push(events);
+            if !elements.is_empty() {
+                return Poll::Ready(Some(elements));
+            }
+        }
+    }
+
+    /// The next events, as soon as there are any.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if self.flow.state != State::Open
+                && let Some(keeper) = self.keeper.take()
+                && let Some(terminal) = self.flow.terminal.take()
+            {
+                keeper.keep(&terminal);
+            }
             if let Some(bytes) = self.flow.ready.pop_front() {
                 self.pace.last_out = self.pace.last_in;
                 return Poll::Ready(Some(bytes));
@@ -336,6 +458,8 @@ impl Relay {
             }
             match ready!(self.pace.poll(cx)) {
                 _ if self.flow.state == State::Complete => self.flow.state = State::Ended,
+                // Not every dialect has a word for it.
+                Beat::Heartbeat if self.dialect.heartbeat().is_empty() => {}
                 Beat::Heartbeat => {
                     return Poll::Ready(Some(Bytes::from_static(self.dialect.heartbeat())));
                 }
@@ -354,6 +478,7 @@ impl Drop for Relay {
     /// Whatever ended the stream, what was metered goes into the record.
     fn drop(&mut self) {
         self.record.usage = self.flow.usage;
+        self.record.losses.append(&mut self.flow.losses);
         if self.record.outcome != Outcome::Complete
             && self.record.usage.provenance == Provenance::Reported
         {

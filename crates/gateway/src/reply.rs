@@ -67,11 +67,19 @@ pub(crate) fn json_response(dialect: Dialect, body: Bytes, request_id: &str) -> 
 }
 
 /// A stream of events.
-pub(crate) fn stream_response(dialect: Dialect, body: Body, request_id: &str) -> Response<Body> {
+pub(crate) fn stream_response(
+    dialect: Dialect,
+    body: Body,
+    as_array: bool,
+    request_id: &str,
+) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.reserve(8);
-    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(
+        header::CONTENT_TYPE,
+        if as_array { JSON } else { EVENT_STREAM },
+    );
     headers.insert(header::CACHE_CONTROL, NO_TRANSFORM);
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     insert_request_id(headers, dialect, request_id);
@@ -92,7 +100,7 @@ pub(crate) fn insert_provenance(
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
     if !losses.is_empty()
-        && let Ok(value) = HeaderValue::try_from(loss_header(losses))
+        && let Ok(value) = HeaderValue::try_from(loss_report(losses))
     {
         headers.insert(LOSS, value);
     }
@@ -117,7 +125,7 @@ fn insert_request_id(headers: &mut HeaderMap, dialect: Dialect, request_id: &str
 }
 
 /// `dropped=seed,logit_bias; changed=temperature`, cut after about 1,000 characters.
-fn loss_header(losses: &[Loss]) -> String {
+pub(crate) fn loss_report(losses: &[Loss]) -> String {
     let mut out = String::new();
     for (word, kind) in [
         ("dropped", LossKind::Dropped),
@@ -165,10 +173,10 @@ mod tests {
             loss("messages[2].name", LossKind::Dropped),
         ];
         assert_eq!(
-            loss_header(&losses),
+            loss_report(&losses),
             "dropped=seed,messages[2].name; changed=temperature"
         );
-        assert_eq!(loss_header(&losses[1..2]), "changed=temperature");
+        assert_eq!(loss_report(&losses[1..2]), "changed=temperature");
     }
 
     #[test]

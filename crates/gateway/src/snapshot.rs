@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_base::{Error, Result};
-use tollgate_catalog::{Auth, Catalog, ProviderRow};
-use tollgate_config::{Config, Reach};
+use tollgate_catalog::{Auth, Catalog, Operation, ProviderRow};
+use tollgate_config::{Config, Identity, Reach};
+use tollgate_credentials::Credentials;
 use tollgate_dialect::{Dialect, ModelTraits};
 use tollgate_policy::retry::RetryPolicy;
 use tollgate_upstream::Endpoint;
+
+use crate::{identity, paths::Path};
 
 /// Everything a call is decided by.
 #[derive(Debug)]
@@ -24,13 +27,40 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     pub(crate) row: &'static ProviderRow,
     pub(crate) endpoint: Endpoint,
-    /// The paths of the operations it offers.
-    pub(crate) paths: Vec<(Dialect, Uri)>,
-    pub(crate) models_path: Option<Uri>,
+    /// What it takes in a wire shape of its own, the preferred conversation first.
+    services: Vec<Service>,
+    /// Counts tokens.
+    pub(crate) count: Option<Service>,
+    operations: BTreeMap<Operation, Path>,
+    pub(crate) models_path: Option<Path>,
+    /// What authorises each request, where a key in a header is not enough.
+    pub(crate) credentials: Option<Credentials>,
     /// Authentication, fixed headers and what every request carries.
     pub(crate) headers: HeaderMap,
     /// The only models that may be used, where the configuration lists them.
     pub(crate) models: Option<Vec<String>>,
+}
+
+/// One wire shape of a provider, and where it is taken.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) dialect: Dialect,
+    path: Path,
+    stream_path: Option<Path>,
+}
+
+impl Service {
+    pub(crate) fn path(&self, model: &str, stream: bool) -> Result<Uri> {
+        match &self.stream_path {
+            Some(path) if stream => path.of(model),
+            _ => self.path.of(model),
+        }
+    }
+
+    /// A path below this service's own: one of the things that it made.
+    pub(crate) fn below(&self, rest: &str) -> Option<Uri> {
+        self.path.below(rest)
+    }
 }
 
 impl Snapshot {
@@ -71,56 +101,64 @@ impl Provider {
         let endpoint = Endpoint::new(url.host(), url.port(), url.is_tls(), guard)
             .ok_or_else(|| unusable(&provider.name, "its host name"))?;
         let path = |path: &str| {
-            let whole = Uri::try_from(url.join(path)).ok();
-            let target = whole.and_then(|uri| uri.into_parts().path_and_query);
-            target
-                .map(Uri::from)
+            let whole = Uri::try_from(url.join("/")).ok();
+            let root = whole.map(|uri| uri.path().trim_end_matches('/').to_owned());
+            let path = tollgate_config::filled(path, &provider.variables);
+            root.and_then(|root| Path::new(&format!("{root}{path}")))
                 .ok_or_else(|| unusable(&provider.name, "its path"))
         };
-        let operations = [
-            &provider.row.endpoints.chat,
-            &provider.row.endpoints.completions,
-            &provider.row.endpoints.embeddings,
-        ];
-        let paths = operations
-            .into_iter()
-            .flatten()
-            .map(|operation| Ok((operation.dialect, path(&operation.path)?)))
-            .collect::<Result<_>>()?;
-        let models_path = provider
-            .row
-            .endpoints
-            .models
-            .as_deref()
-            .map(path)
-            .transpose()?;
+        let service = |of: &tollgate_catalog::Endpoint| {
+            Ok(Service {
+                dialect: of.dialect,
+                path: path(&of.path)?,
+                stream_path: of.stream_path.as_deref().map(path).transpose()?,
+            })
+        };
+        let endpoints = &provider.row.endpoints;
         Ok(Self {
             name: provider.name.clone(),
             row: provider.row,
             endpoint,
-            paths,
-            models_path,
+            services: provider
+                .row
+                .endpoints()
+                .map(service)
+                .collect::<Result<_>>()?,
+            count: endpoints.count.as_ref().map(service).transpose()?,
+            operations: endpoints
+                .operations
+                .iter()
+                .map(|(operation, text)| Ok((*operation, path(text)?)))
+                .collect::<Result<_>>()?,
+            models_path: endpoints.models.as_deref().map(path).transpose()?,
+            credentials: identity::credentials(provider)?,
             headers: headers(provider)?,
             models: provider.models.clone(),
         })
     }
 
-    /// The wire shape in which this provider takes a call of `dialect`, and the path for it.
-    pub(crate) fn operation(&self, dialect: Dialect) -> Option<(Dialect, &Uri)> {
-        let serves = |wanted: &dyn Fn(Dialect) -> bool| {
-            self.paths
-                .iter()
-                .find(|(offered, _)| wanted(*offered))
-                .map(|(offered, path)| (*offered, path))
-        };
-        let is_conversation =
-            |offered| matches!(offered, Dialect::OpenAiChat | Dialect::AnthropicMessages);
-        serves(&|offered| offered == dialect).or_else(|| match dialect {
-            Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::OpenAiCompletions => {
-                serves(&is_conversation)
-            }
-            Dialect::OpenAiEmbeddings => None,
+    /// The wire shape in which this provider takes a call of `dialect`: the same where it has it, else the
+    /// one it is best spoken to.
+    pub(crate) fn service(&self, dialect: Dialect) -> Option<&Service> {
+        let is_embeddings = dialect.is_embeddings();
+        self.exact(dialect).or_else(|| {
+            self.services.iter().find(|service| {
+                service.dialect.is_embeddings() == is_embeddings
+                    && service.dialect != Dialect::OpenAiCompletions
+            })
         })
+    }
+
+    /// The service of this very dialect.
+    pub(crate) fn exact(&self, dialect: Dialect) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| service.dialect == dialect)
+    }
+
+    /// Where an operation that is passed through is taken.
+    pub(crate) fn operation(&self, operation: Operation) -> Option<&Path> {
+        self.operations.get(&operation)
     }
 
     pub(crate) fn traits(&self, model: &str) -> &'static ModelTraits {
@@ -153,9 +191,9 @@ fn headers(provider: &tollgate_config::Provider) -> Result<HeaderMap> {
             .map_err(|_| unusable(&provider.name, "a header name"))?;
         headers.insert(name, secret(value.expose())?);
     }
-    if let Some(key) = &provider.key {
+    if let (Some(key), Identity::Key) = (&provider.key, &provider.identity) {
         match &provider.row.auth {
-            Auth::Bearer => {
+            Auth::Bearer | Auth::Aws { .. } => {
                 headers.insert(
                     header::AUTHORIZATION,
                     secret(&format!("Bearer {}", key.expose()))?,
@@ -165,6 +203,12 @@ fn headers(provider: &tollgate_config::Provider) -> Result<HeaderMap> {
                 let name = HeaderName::try_from(name.as_str())
                     .map_err(|_| unusable(&provider.name, "its key header"))?;
                 headers.insert(name, secret(key.expose())?);
+            }
+            Auth::Google => {
+                headers.insert("x-goog-api-key", secret(key.expose())?);
+            }
+            Auth::Azure => {
+                headers.insert("api-key", secret(key.expose())?);
             }
         }
     }

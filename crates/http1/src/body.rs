@@ -95,10 +95,15 @@ impl RequestBody {
 
     /// The next piece, or `None` at the end of the body.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// As [`chunk`](Self::chunk), for who has a place in a poll.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         match &mut self.source {
-            Source::Whole(bytes) if bytes.is_empty() => Ok(None),
-            Source::Whole(bytes) => Ok(Some(mem::take(bytes))),
-            Source::Fed(feed) => std::future::poll_fn(|cx| feed.poll_piece(cx)).await,
+            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
+            Source::Whole(bytes) => Poll::Ready(Ok(Some(mem::take(bytes)))),
+            Source::Fed(feed) => feed.poll_piece(cx),
         }
     }
 }

@@ -27,6 +27,7 @@ use tollgate_base::Error;
 
 pub use body::RequestBody;
 pub use connection::serve;
+pub use sending::CUT;
 pub use stop::Stop;
 
 /// What answers requests.

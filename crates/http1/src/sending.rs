@@ -10,6 +10,10 @@ use http_body::{Body, Frame};
 
 use crate::reply::{Ending, Outbox};
 
+/// A trailer of this name ends a body of unknown length as one that was cut: nothing says that it is whole,
+/// and the connection closes.
+pub const CUT: &str = "x-cut";
+
 /// An answer on its way out.
 pub(crate) struct Sending {
     pub(crate) ending: Ending,
@@ -83,9 +87,15 @@ impl Sending {
             },
             // Trailers are not sent; they can still end the connection, as a head can.
             Err(trailers) => {
-                self.close |= trailers
-                    .into_trailers()
-                    .is_ok_and(|fields| says_close(&fields));
+                let Ok(fields) = trailers.into_trailers() else {
+                    return;
+                };
+                self.close |= says_close(&fields);
+                if fields.contains_key(CUT) {
+                    // Without the last chunk the client cannot take what it has for the whole.
+                    self.ended = true;
+                    self.close = true;
+                }
             }
         }
     }

@@ -4,4 +4,5 @@
 //! The traits that stores implement stand here, beside the decisions that need them.
 
 pub mod key;
+pub mod objects;
 pub mod retry;

@@ -3,19 +3,23 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use tollgate_base::{Error, Kind, Result};
+use tollgate_catalog::Operation;
 use tollgate_dialect::{Dialect, Family};
-use tollgate_gateway::{Body, Gateway, Inbound, error_response};
+use tollgate_gateway::{
+    Addressed, Body, ConversationRequest, Gateway, Inbound, ObjectRequest, Passing, error_response,
+};
 use tollgate_http1::{Request, RequestBody, Service, Stop};
-use tollgate_policy::key::Role;
+use tollgate_policy::key::{Caller, Role};
 
 use crate::{
     budget::{BodyBudget, Share},
     health,
     panic::CatchPanic,
     query,
-    routes::{Action, Found, family_of, find},
+    routes::{Action, Found, Verb, family_of, find, model_verb},
+    upload::Upload,
 };
 
 /// The service that one thread offers on its connections.
@@ -23,6 +27,7 @@ use crate::{
 pub(crate) struct Edge {
     pub(crate) gateway: Gateway,
     pub(crate) body_limit: u64,
+    pub(crate) upload_limit: u64,
     pub(crate) bodies: BodyBudget,
     pub(crate) stop: Stop,
 }
@@ -56,10 +61,19 @@ impl Service for Edge {
     }
 }
 
+/// What of a request's head the gateway is told.
+struct Asked {
+    headers: HeaderMap,
+    query: Option<String>,
+    request_id: String,
+    received: Instant,
+}
+
 /// An error, and the header that some of them need.
 struct Refusal {
     error: Error,
-    allow: Option<&'static str>,
+    /// The methods that the path has.
+    allow: Option<String>,
 }
 
 impl Edge {
@@ -83,35 +97,171 @@ impl Edge {
                 _ => health::ready(self.stop.is_set()),
             });
         }
-        let caller = self
-            .gateway
-            .authenticate(Role::Model, &headers, uri.query())?;
+        let query_key = query_key(uri.path(), &headers, uri.query());
+        let caller =
+            self.gateway
+                .authenticate(Role::Model, &headers, uri.query(), query_key.as_deref())?;
+        let asked = Asked {
+            headers,
+            query: uri.query().map(str::to_owned),
+            request_id,
+            received,
+        };
+        // The state of what is rarely asked lies apart on the heap, so that a call's stays small.
         match action {
-            Action::Call(dialect) => {
-                check_media(&headers)?;
+            Action::Call(dialect) => self.call(&caller, dialect, None, asked, &mut body).await,
+            Action::ModelVerb => Box::pin(self.model_verb(&caller, id, asked, &mut body)).await,
+            Action::CountTokens(dialect) => {
+                let (inbound, _share) = self.inbound(dialect, None, asked, &mut body).await?;
+                Ok(Box::pin(self.gateway.count_tokens(&caller, inbound)).await)
+            }
+            Action::Stored(action) => {
+                let id = query::decoded(id);
+                let query = asked.query.as_deref();
+                Ok(Box::pin(
+                    self.gateway
+                        .stored(&caller, action, &id, query, &asked.request_id),
+                )
+                .await)
+            }
+            Action::Conversation(action) => {
                 let (body, _share) = self.read(&mut body).await?;
-                let inbound = Inbound {
-                    dialect,
-                    headers,
+                let request = ConversationRequest {
+                    action,
+                    id: query::decoded(id),
+                    query: asked.query,
                     body,
-                    request_id,
-                    received,
+                    request_id: asked.request_id,
                 };
-                Ok(self.gateway.serve(&caller, inbound).await)
+                Ok(self.gateway.conversation(&caller, request))
             }
-            Action::ListModels => {
-                let page = query::page(uri.query())?;
-                let family = family_of(uri.path(), &headers);
-                Ok(self.gateway.list_models(family, &page, &request_id).await)
+            Action::Pass(operation) => {
+                let passing = self.passing(operation, asked, body);
+                Ok(Box::pin(self.gateway.pass(&caller, passing)).await)
             }
-            Action::ShowModel => {
-                let family = family_of(uri.path(), &headers);
-                Ok(self
-                    .gateway
-                    .show_model(family, &query::decoded(id), &request_id)
-                    .await)
+            Action::Make(operation) => {
+                let provider = query::parameter(asked.query.as_deref(), "provider");
+                let passing = self.passing(operation, asked, body);
+                Ok(Box::pin(self.gateway.make_object(&caller, passing, provider)).await)
             }
+            Action::About(operation, part) => {
+                let request = ObjectRequest {
+                    method: if method == Method::HEAD {
+                        Method::GET
+                    } else {
+                        method
+                    },
+                    operation,
+                    id: query::decoded(id),
+                    part,
+                    query: asked.query,
+                    request_id: asked.request_id,
+                };
+                Ok(Box::pin(self.gateway.about_object(&caller, request)).await)
+            }
+            Action::DeleteModel => {
+                let model = query::decoded(id);
+                Ok(Box::pin(
+                    self.gateway
+                        .delete_model(&caller, &model, &asked.request_id),
+                )
+                .await)
+            }
+            Action::ListModels | Action::ShowModel => self.models(action, id, &uri, &asked).await,
             Action::Live | Action::Ready => unreachable!("answered above, without a key"),
+        }
+    }
+
+    /// The models that can be called, or one of them.
+    async fn models(
+        &self,
+        action: Action,
+        id: &str,
+        uri: &Uri,
+        asked: &Asked,
+    ) -> Result<Response<Body>, Refusal> {
+        let family = family_of(uri.path(), &asked.headers);
+        let request_id = &asked.request_id;
+        if action == Action::ShowModel {
+            let id = query::decoded(id);
+            return Ok(self.gateway.show_model(family, &id, request_id).await);
+        }
+        let page = query::page(uri.query())?;
+        Ok(self.gateway.list_models(family, &page, request_id).await)
+    }
+
+    async fn call(
+        &self,
+        caller: &Caller,
+        dialect: Dialect,
+        addressed: Option<Addressed>,
+        asked: Asked,
+        body: &mut RequestBody,
+    ) -> Result<Response<Body>, Refusal> {
+        let (inbound, _share) = self.inbound(dialect, addressed, asked, body).await?;
+        Ok(self.gateway.serve(caller, inbound).await)
+    }
+
+    /// A call whose path names the model and what is asked of it.
+    async fn model_verb(
+        &self,
+        caller: &Caller,
+        id: &str,
+        asked: Asked,
+        body: &mut RequestBody,
+    ) -> Result<Response<Body>, Refusal> {
+        let Some((model, verb)) = model_verb(id) else {
+            let message = "There is nothing at this path. It ends in `:` and a method, such as `:generateContent`.";
+            return Err(Error::new(Kind::NotFound, "not_found", message).into());
+        };
+        let as_array = query::parameter(asked.query.as_deref(), "alt").as_deref() != Some("sse");
+        let addressed = |stream| Addressed {
+            model: query::decoded(model),
+            stream,
+            as_array,
+        };
+        match verb {
+            Verb::Call { dialect, stream } => {
+                self.call(caller, dialect, Some(addressed(stream)), asked, body)
+                    .await
+            }
+            Verb::CountTokens => {
+                let (dialect, at) = (Dialect::GeminiGenerate, Some(addressed(false)));
+                let (inbound, _share) = self.inbound(dialect, at, asked, body).await?;
+                Ok(self.gateway.count_tokens(caller, inbound).await)
+            }
+        }
+    }
+
+    /// A JSON request, its body read.
+    async fn inbound(
+        &self,
+        dialect: Dialect,
+        addressed: Option<Addressed>,
+        asked: Asked,
+        body: &mut RequestBody,
+    ) -> Result<(Inbound, Share)> {
+        check_media(&asked.headers)?;
+        let (body, share) = self.read(body).await?;
+        let inbound = Inbound {
+            dialect,
+            addressed,
+            headers: asked.headers,
+            body,
+            request_id: asked.request_id,
+            received: asked.received,
+        };
+        Ok((inbound, share))
+    }
+
+    fn passing(&self, operation: Operation, asked: Asked, body: RequestBody) -> Passing {
+        Passing {
+            operation,
+            headers: asked.headers,
+            body: Box::new(Upload::new(body, self.upload_limit)),
+            json_limit: self.body_limit,
+            request_id: asked.request_id,
+            received: asked.received,
         }
     }
 
@@ -162,7 +312,8 @@ fn route<'p>(method: &Method, path: &'p str) -> Result<(Action, &'p str), Refusa
             )
         }
         Found::Nothing => {
-            let message = "There is nothing at this path. The paths of the API begin with /v1/.";
+            let message =
+                "There is nothing at this path. The paths of the API begin with /v1/ or /v1beta/.";
             Err(Error::new(Kind::NotFound, "not_found", message).into())
         }
     }
@@ -195,11 +346,19 @@ fn check_media(headers: &HeaderMap) -> Result<()> {
     Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", message).closing())
 }
 
+/// The key in the address, where the dialect has it there (`?key=`, trap T48). It is read and never written.
+fn query_key(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<String> {
+    (family_of(path, headers) == Family::Gemini)
+        .then(|| query::parameter(query, "key"))
+        .flatten()
+}
+
 /// The dialect whose error shape an answer on this path has.
 fn dialect_at(path: &str, headers: &HeaderMap) -> Dialect {
     match family_of(path, headers) {
         Family::OpenAi => Dialect::OpenAiChat,
         Family::Anthropic => Dialect::AnthropicMessages,
+        Family::Gemini => Dialect::GeminiGenerate,
     }
 }
 
@@ -208,10 +367,10 @@ fn dialect_at(path: &str, headers: &HeaderMap) -> Dialect {
 impl Refusal {
     fn response(self, dialect: Dialect, request_id: &str) -> Response<Body> {
         let mut response = error_response(dialect, &self.error, request_id);
-        if let Some(method) = self.allow {
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static(method));
+        if let Some(methods) = self.allow
+            && let Ok(methods) = HeaderValue::try_from(methods)
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
         }
         response
     }

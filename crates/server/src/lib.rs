@@ -11,6 +11,7 @@ mod listen;
 mod panic;
 mod query;
 mod routes;
+mod upload;
 
 pub use listen::{Running, Server};
 pub use routes::{Action, ROUTES, Route};

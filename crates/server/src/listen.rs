@@ -72,6 +72,7 @@ impl Server {
             let edge = Arc::new(Edge {
                 gateway: Gateway::new(shared.clone()),
                 body_limit: settings.limits.body_bytes,
+                upload_limit: settings.limits.upload_bytes,
                 bodies: bodies.clone(),
                 stop: stop.clone(),
             });

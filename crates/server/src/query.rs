@@ -9,9 +9,9 @@ pub(crate) fn page(query: Option<&str>) -> Result<Page> {
     for pair in query.unwrap_or("").split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
-            "after_id" => page.after_id = Some(decoded(value)),
+            "after_id" | "pageToken" => page.after_id = Some(decoded(value)),
             "before_id" => page.before_id = Some(decoded(value)),
-            "limit" => {
+            "limit" | "pageSize" => {
                 let limit = value.parse().map_err(|_| {
                     Error::invalid_value(
                         "limit",
@@ -25,6 +25,15 @@ pub(crate) fn page(query: Option<&str>) -> Result<Page> {
         }
     }
     Ok(page)
+}
+
+/// The first parameter of this name.
+pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    query?
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| decoded(value))
 }
 
 /// Undoes percent-encoding; what is no UTF-8 afterwards matches no id.

@@ -5,7 +5,10 @@ use std::{fmt, fs, path::Path};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use tollgate_base::{Error, Kind, Result, UnixMillis};
-use tollgate_policy::key::{Digest, KeyRecord, KeyStore, Role};
+use tollgate_policy::{
+    key::{Digest, KeyRecord, KeyStore, Role},
+    objects::{self, Object, ObjectKind, ObjectStore},
+};
 
 use crate::migrations::{CURRENT, MIGRATIONS};
 
@@ -148,6 +151,88 @@ impl KeyStore for SqliteStore {
             Err(error) => Err(unavailable(&error)),
         }
     }
+}
+
+impl ObjectStore for SqliteStore {
+    fn put_object(&self, object: &Object) -> Result<()> {
+        let put = self.connection.lock().execute(
+            "INSERT INTO objects (kind, id, key_id, provider, created_at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (kind, id) DO UPDATE SET created_at = excluded.created_at, body = excluded.body
+             WHERE key_id = excluded.key_id AND provider = excluded.provider",
+            params![
+                object.kind.as_str(),
+                object.id,
+                object.key_id,
+                object.provider,
+                sql_time(object.created_at),
+                object.body,
+            ],
+        );
+        match put {
+            Ok(0) => Err(objects::taken(object)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn object(&self, kind: ObjectKind, id: &str) -> Result<Option<Object>> {
+        let connection = self.connection.lock();
+        let mut statement = connection
+            .prepare("SELECT * FROM objects WHERE kind = ?1 AND id = ?2")
+            .map_err(|error| unavailable(&error))?;
+        let found = statement.query_row(params![kind.as_str(), id], read_object);
+        match found {
+            Ok(object) => Ok(Some(object)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn objects(&self, kind: ObjectKind, key_id: &str) -> Result<Vec<Object>> {
+        let connection = self.connection.lock();
+        let mut statement = connection
+            .prepare(
+                "SELECT * FROM objects WHERE kind = ?1 AND key_id = ?2 ORDER BY created_at DESC, rowid DESC",
+            )
+            .map_err(|error| unavailable(&error))?;
+        let rows = statement
+            .query_map(params![kind.as_str(), key_id], read_object)
+            .map_err(|error| unavailable(&error))?;
+        rows.collect::<rusqlite::Result<_>>()
+            .map_err(|error| unavailable(&error))
+    }
+
+    fn delete_object(&self, kind: ObjectKind, id: &str) -> Result<bool> {
+        let deleted = self.connection.lock().execute(
+            "DELETE FROM objects WHERE kind = ?1 AND id = ?2",
+            params![kind.as_str(), id],
+        );
+        deleted.map(|n| n > 0).map_err(|error| unavailable(&error))
+    }
+
+    fn forget_objects(&self, kind: ObjectKind, older_than: UnixMillis) -> Result<u64> {
+        let forgotten = self.connection.lock().execute(
+            "DELETE FROM objects WHERE kind = ?1 AND created_at < ?2",
+            params![kind.as_str(), sql_time(older_than)],
+        );
+        forgotten
+            .map(|n| n as u64)
+            .map_err(|error| unavailable(&error))
+    }
+}
+
+fn read_object(row: &Row<'_>) -> rusqlite::Result<Object> {
+    let kind: String = row.get("kind")?;
+    let unknown_kind =
+        || rusqlite::Error::InvalidColumnType(0, kind.clone(), rusqlite::types::Type::Text);
+    Ok(Object {
+        kind: ObjectKind::from_word(&kind).ok_or_else(unknown_kind)?,
+        id: row.get("id")?,
+        key_id: row.get("key_id")?,
+        provider: row.get("provider")?,
+        created_at: time_of(row.get("created_at")?),
+        body: row.get("body")?,
+    })
 }
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {

@@ -1,7 +1,7 @@
 //! Bodies on their way to and from a provider.
 
 use std::{
-    convert::Infallible,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -14,9 +14,26 @@ use tollgate_base::{Error, Kind, Result};
 
 use crate::{Endpoint, pool::Pool};
 
-/// A request's body: whole, and sent once.
-#[derive(Debug)]
-pub struct RequestBody(Option<Bytes>);
+/// A request's body, sent once: whole, or in pieces as they come in from somewhere else.
+pub struct RequestBody(Sent);
+
+enum Sent {
+    Whole(Option<Bytes>),
+    Pieces {
+        source: Box<dyn Pieces>,
+        /// What is left of a length that was announced.
+        left: Option<u64>,
+        ended: bool,
+    },
+}
+
+/// Where a body comes from that is never whole in memory.
+pub trait Pieces: Send {
+    /// The next piece; `None` at the end. After an error the request is broken off.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>>;
+    /// How many bytes will come in all, where that is known.
+    fn length(&self) -> Option<u64>;
+}
 
 /// A provider's answer as it arrives. Read to its end, it returns its connection to the pool; dropped before,
 /// it closes the connection, which tells the provider that nobody listens any more.
@@ -38,27 +55,83 @@ pub(crate) struct Lease {
 
 impl RequestBody {
     pub fn new(bytes: Bytes) -> Self {
-        Self((!bytes.is_empty()).then_some(bytes))
+        Self(Sent::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    pub fn pieces(source: Box<dyn Pieces>) -> Self {
+        let left = source.length();
+        Self(Sent::Pieces {
+            source,
+            left,
+            ended: left == Some(0),
+        })
+    }
+}
+
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(bytes)
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        match &mut self.0 {
+            Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Sent::Pieces { ended: true, .. } => Poll::Ready(None),
+            Sent::Pieces {
+                source,
+                left,
+                ended,
+            } => {
+                let piece = ready!(source.poll_piece(cx));
+                Poll::Ready(match piece {
+                    Ok(Some(bytes)) => {
+                        if let Some(left) = left {
+                            *left = left.saturating_sub(bytes.len() as u64);
+                            *ended = *left == 0;
+                        }
+                        Some(Ok(Frame::data(bytes)))
+                    }
+                    Ok(None) => {
+                        *ended = true;
+                        None
+                    }
+                    Err(error) => {
+                        *ended = true;
+                        Some(Err(error))
+                    }
+                })
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        match &self.0 {
+            Sent::Whole(bytes) => bytes.is_none(),
+            Sent::Pieces { ended, .. } => *ended,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        match &self.0 {
+            Sent::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Sent::Pieces { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestBody").finish_non_exhaustive()
     }
 }
 

@@ -44,9 +44,9 @@ impl Client {
         method: Method,
         target: &Uri,
         headers: HeaderMap,
-        body: bytes::Bytes,
+        body: impl Into<RequestBody>,
     ) -> Result<Response<ReplyBody>, Fault> {
-        let mut request = Request::new(RequestBody::new(body));
+        let mut request = Request::new(body.into());
         *request.method_mut() = method;
         *request.uri_mut() = target.clone();
         *request.headers_mut() = headers;

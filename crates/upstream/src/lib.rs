@@ -13,7 +13,7 @@ mod fault;
 mod pool;
 mod tls;
 
-pub use body::{ReplyBody, RequestBody};
+pub use body::{Pieces, ReplyBody, RequestBody};
 pub use client::{Client, Timeouts};
 pub use endpoint::{AddressGuard, Endpoint};
 pub use fault::{Fault, Progress};

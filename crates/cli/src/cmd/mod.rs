@@ -2,5 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod config;
+pub(crate) mod explain;
 pub(crate) mod keys;
+pub(crate) mod providers;
 pub(crate) mod serve;

@@ -68,6 +68,10 @@ fn whole<D>(settings: &[Setting<D>], around: impl Fn(&str) -> String) {
             "the key holds",
             "is not switched on",
             "has no versions",
+            "has no region",
+            "has no project",
+            "has no resource",
+            "takes a key",
             "there is no provider",
         ];
         assert!(

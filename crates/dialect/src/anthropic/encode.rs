@@ -6,10 +6,13 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use tollgate_base::Usage;
 
-use super::{response::finish_names, wire::UsageOut};
+use super::{
+    response::{finish_names, put_citation},
+    wire::UsageOut,
+};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{BlockStart, Delta, Event, FinishReason},
+    ir::{BlockStart, Delta, Event, FinishReason, Issuer},
     json::Object,
 };
 
@@ -21,11 +24,20 @@ pub(crate) struct MessagesEncoder {
     /// The block that is being written: the number it has in the events.
     open: Option<usize>,
     waiting: VecDeque<Waiting>,
+    late: Option<Late>,
     blocks: usize,
     usage: Usage,
     finish: Option<FinishReason>,
     has_failed: bool,
     scratch: Vec<u8>,
+}
+
+/// Reasoning that began after an answer. A seal without words may be all of it: before a call it is told, but as
+/// an answer's last block it is left out, because clients take the last block for the answer.
+#[derive(Debug)]
+struct Late {
+    index: usize,
+    seal: Option<Delta>,
 }
 
 /// A block that started while another one was open.
@@ -43,6 +55,7 @@ impl MessagesEncoder {
             options,
             open: None,
             waiting: VecDeque::new(),
+            late: None,
             blocks: 0,
             usage: Usage::default(),
             finish: None,
@@ -117,15 +130,38 @@ impl MessagesEncoder {
         });
     }
 
+    fn is_late(&self, index: usize) -> bool {
+        self.late.as_ref().is_some_and(|late| late.index == index)
+    }
+
+    /// Tells the seal that was held back: something follows it.
+    fn tell_late(&mut self, out: &mut BytesMut) {
+        let Some(late) = self.late.take() else { return };
+        self.start_block(late.index, &BlockStart::Reasoning, out);
+        if let Some(seal) = &late.seal {
+            self.delta(seal, out);
+        }
+        self.stop_block(out);
+    }
+
     fn delta(&mut self, delta: &Delta, out: &mut BytesMut) {
         let number = self.blocks.saturating_sub(1);
         self.event("content_block_delta", out, |body| {
             body.put("index", &number);
             let mut inner = body.object("delta");
+            let seal;
             let (kind, field, text) = match delta {
                 Delta::Text(text) | Delta::Refusal(text) => ("text_delta", "text", text),
                 Delta::Reasoning(text) => ("thinking_delta", "thinking", text),
-                Delta::Signature(text) => ("signature_delta", "signature", text),
+                Delta::Signature(signature) => {
+                    seal = signature.written_for(Issuer::Anthropic).into_owned();
+                    ("signature_delta", "signature", &seal)
+                }
+                Delta::Citation(citation) => {
+                    inner.put("type", "citations_delta");
+                    put_citation(&mut inner.object("citation"), citation);
+                    return;
+                }
                 Delta::Arguments(text) => ("input_json_delta", "partial_json", text),
             };
             inner.put("type", kind);
@@ -162,7 +198,28 @@ impl Encoder for MessagesEncoder {
         }
         match event {
             Event::Start { id, model } => self.start(id, model, out),
+            Event::BlockStart {
+                index,
+                block: BlockStart::Reasoning,
+            } if self.open.is_none() && self.blocks > 0 => {
+                self.tell_late(out);
+                self.late = Some(Late {
+                    index: *index,
+                    seal: None,
+                });
+            }
+            Event::Delta { index, delta } if self.is_late(*index) => {
+                if let (Some(late), Delta::Signature(_)) = (&mut self.late, delta) {
+                    late.seal = Some(delta.clone());
+                } else {
+                    self.late = None;
+                    self.start_block(*index, &BlockStart::Reasoning, out);
+                    self.delta(delta, out);
+                }
+            }
+            Event::BlockEnd { index } if self.is_late(*index) => {}
             Event::BlockStart { index, block } => {
+                self.tell_late(out);
                 if self.open.is_some() {
                     let (index, block) = (*index, block.clone());
                     self.waiting.push_back(Waiting {
@@ -202,6 +259,7 @@ impl Encoder for MessagesEncoder {
             }
             Event::Usage(usage) => self.usage = *usage,
             Event::Finish(finish) => self.finish = Some(finish.clone()),
+            Event::Lost(_) => {}
             Event::Ping => self.event("ping", out, |_| {}),
             Event::Error(_) => self.has_failed = true,
         }

@@ -57,5 +57,16 @@ fn check_system(raw: &RawObject) -> Result<()> {
 }
 
 pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Rendered {
-    openai_chat::patch_model(raw, target)
+    let Some(version) = &target.quirks.body_version else {
+        return openai_chat::patch_model(raw, target);
+    };
+    let version = format!("\"{version}\"");
+    Rendered {
+        body: raw.with(&[
+            ("model", None),
+            ("stream", None),
+            ("anthropic_version", Some(&version)),
+        ]),
+        ..Rendered::default()
+    }
 }

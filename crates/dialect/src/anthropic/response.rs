@@ -5,11 +5,11 @@ use tollgate_base::{Provenance, Result};
 
 use super::{
     arguments_object, finish_reason, not_a_reply, parse_error,
-    wire::{Reply, UsageOut},
+    wire::{Reply, UsageOut, WireCitation},
 };
 use crate::{
     EncodeOptions, Reading, ids,
-    ir::{Block, FinishReason, Response, ToolCall},
+    ir::{Block, Citation, FinishReason, Issuer, Response, Signature, ToolCall},
     json::{List, Object, Text},
 };
 
@@ -60,12 +60,19 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
         match block.kind.as_deref() {
             Some("text") => {
                 if let Some(text) = block.text.filled() {
-                    blocks.push(Block::Text(text.to_owned()));
+                    let citations = block.citations.iter().flatten();
+                    blocks.push(Block::Text {
+                        text: text.to_owned(),
+                        citations: citations.filter_map(WireCitation::to_citation).collect(),
+                    });
                 }
             }
             Some("thinking") => blocks.push(Block::Reasoning {
                 text: block.thinking.to_text(),
-                signature: block.signature.filled().map(str::to_owned),
+                signature: block
+                    .signature
+                    .filled()
+                    .map(|seal| Signature::new(Issuer::Anthropic, seal)),
             }),
             Some("redacted_thinking") => blocks.push(Block::RedactedReasoning {
                 data: block.data.to_text(),
@@ -105,6 +112,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
             .map(|usage| usage.to_usage(Provenance::Reported))
             .unwrap_or_default(),
         service_tier: service_tier(body),
+        losses: Vec::new(),
     })
 }
 
@@ -150,7 +158,7 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     body.put("model", &response.model);
     {
         let mut content = body.list("content");
-        for block in &response.blocks {
+        for block in answered(&response.blocks) {
             put_block(&mut content, block, options);
         }
     }
@@ -163,20 +171,45 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     out
 }
 
+/// The blocks without a seal that stands alone after the answer: clients take the last block for the answer.
+fn answered(blocks: &[Block]) -> &[Block] {
+    match blocks.split_last() {
+        Some((Block::Reasoning { text, .. }, answer)) if text.is_empty() && !answer.is_empty() => {
+            answer
+        }
+        _ => blocks,
+    }
+}
+
 fn put_block(content: &mut List<'_>, block: &Block, options: &EncodeOptions) {
     match block {
-        Block::Text(text) | Block::Refusal(text) if text.is_empty() => {}
-        Block::Text(text) | Block::Refusal(text) => {
+        Block::Text { text, .. } | Block::Refusal(text) if text.is_empty() => {}
+        Block::Refusal(text) => {
             let mut out = content.object();
             out.put("type", "text");
             out.put("text", text);
+        }
+        Block::Text { text, citations } => {
+            let mut out = content.object();
+            out.put("type", "text");
+            out.put("text", text);
+            if citations.is_empty() {
+                return;
+            }
+            let mut list = out.list("citations");
+            for citation in citations {
+                put_citation(&mut list.object(), citation);
+            }
         }
         Block::Reasoning { text, signature } => {
             let mut out = content.object();
             out.put("type", "thinking");
             out.put("thinking", text);
             // Empty where there is none: a made-up one would be refused later, and this one is known again.
-            out.put("signature", signature.as_deref().unwrap_or_default());
+            let seal = signature
+                .as_ref()
+                .map(|signature| signature.written_for(Issuer::Anthropic));
+            out.put("signature", seal.as_deref().unwrap_or_default());
         }
         Block::RedactedReasoning { data } => {
             let mut out = content.object();
@@ -194,4 +227,13 @@ fn put_block(content: &mut List<'_>, block: &Block, options: &EncodeOptions) {
             }
         }
     }
+}
+
+/// A source as the vendor's own web search tells it. The index is for the vendor to read back; there is none.
+pub(super) fn put_citation(out: &mut Object<'_>, citation: &Citation) {
+    out.put("type", "web_search_result_location");
+    out.put("cited_text", citation.quote.as_deref().unwrap_or_default());
+    out.put("encrypted_index", "");
+    out.put("title", &citation.title);
+    out.put("url", citation.url.as_deref().unwrap_or_default());
 }

@@ -5,7 +5,7 @@ use tollgate_base::{Error, Provenance};
 
 use super::{
     finish_reason, parse_error,
-    wire::{Block, Delta, StreamEvent, WireUsage},
+    wire::{Block, Delta, StreamEvent, WireCitation, WireUsage},
 };
 use crate::{
     Decoder,
@@ -13,8 +13,7 @@ use crate::{
     ir::{self, BlockStart, Event, FinishReason},
 };
 
-/// Reads a stream of Messages events. Blocks of kinds that no other dialect has (server tools, citations) are
-/// not told.
+/// Reads a stream of Messages events. Blocks of kinds that no other dialect has (server tools) are not told.
 #[derive(Debug, Default)]
 pub(crate) struct MessagesDecoder {
     state: State,
@@ -220,7 +219,7 @@ impl MessagesDecoder {
                         .signature
                         .filled()
                         .into_iter()
-                        .for_each(|text| tell(ir::Delta::Signature(text.to_owned())));
+                        .for_each(|text| tell(ir::Delta::Signature(signature(text))));
                 }
                 Kind::Tool | Kind::Other => {}
             }
@@ -263,7 +262,15 @@ impl MessagesDecoder {
                 delta
                     .signature
                     .filled()
-                    .map(|text| ir::Delta::Signature(text.to_owned())),
+                    .map(|text| ir::Delta::Signature(signature(text))),
+            ),
+            Some("citations_delta") => (
+                Kind::Text,
+                delta
+                    .citation
+                    .as_ref()
+                    .and_then(WireCitation::to_citation)
+                    .map(ir::Delta::Citation),
             ),
             Some("input_json_delta") => (
                 Kind::Tool,
@@ -349,4 +356,8 @@ impl MessagesDecoder {
         self.state = State::Failed;
         out.push(Event::Error(error));
     }
+}
+
+fn signature(seal: &str) -> ir::Signature {
+    ir::Signature::new(ir::Issuer::Anthropic, seal)
 }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tollgate_base::{Provenance, Usage};
 
-use crate::json::{Count, Text};
+use crate::{
+    ir::Citation,
+    json::{Count, Text},
+};
 
 /// Any event of a stream: the fields of all of them, told apart by `type`.
 #[derive(Debug, Deserialize)]
@@ -53,6 +56,39 @@ pub(super) struct Block<'a> {
     pub(super) name: Text<'a>,
     #[serde(borrow, default)]
     pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) citations: Option<Vec<WireCitation<'a>>>,
+}
+
+/// A source of a text block, of any of its kinds.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WireCitation<'a> {
+    #[serde(borrow, default)]
+    cited_text: Text<'a>,
+    #[serde(borrow, default)]
+    url: Text<'a>,
+    /// A search result's own word for its address.
+    #[serde(borrow, default)]
+    source: Text<'a>,
+    #[serde(borrow, default)]
+    title: Text<'a>,
+    #[serde(borrow, default)]
+    document_title: Text<'a>,
+}
+
+impl WireCitation<'_> {
+    /// The source of a whole block: this dialect makes a block of each statement that it cites for. None for
+    /// a kind that says nothing that is known.
+    pub(super) fn to_citation(&self) -> Option<Citation> {
+        let text = |text: &Text<'_>| text.filled().map(str::to_owned);
+        let citation = Citation {
+            url: text(&self.url).or_else(|| text(&self.source)),
+            title: text(&self.title).or_else(|| text(&self.document_title)),
+            quote: text(&self.cited_text),
+            range: None,
+        };
+        (citation != Citation::default()).then_some(citation)
+    }
 }
 
 /// The deltas of blocks, and that of the message.
@@ -68,6 +104,8 @@ pub(super) struct Delta<'a> {
     pub(super) signature: Text<'a>,
     #[serde(borrow, default)]
     pub(super) partial_json: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) citation: Option<WireCitation<'a>>,
     #[serde(borrow, default)]
     pub(super) stop_reason: Text<'a>,
     #[serde(borrow, default)]

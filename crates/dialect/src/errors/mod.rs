@@ -9,6 +9,7 @@ use tollgate_base::{Error, Kind};
 
 pub(crate) use redact::redact;
 pub use retry_after::parse_retry_after;
+pub(crate) use retry_after::seconds as parse_seconds;
 use said::Said;
 
 /// The class that one dialect gives an error of this `type`.

@@ -16,7 +16,7 @@ pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
 }
 
 /// The numeric forms alone.
-pub(super) fn seconds(text: &str) -> Option<Duration> {
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
     let text = text.trim();
     // The parser of floats knows words such as `inf`; a header knows digits.
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {

@@ -12,7 +12,7 @@ const MESSAGE_LIMIT: usize = 2 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Said {
     text: String,
-    /// `error.type`
+    /// `error.type`, or Google's `error.status`.
     pub(super) kind: Option<String>,
     code: Option<String>,
     param: Option<String>,
@@ -74,7 +74,7 @@ impl Said {
             .unwrap_or_default();
         Self {
             text,
-            kind: text_of(fields, "type"),
+            kind: text_of(fields, "type").or_else(|| text_of(fields, "status")),
             code,
             param: text_of(fields, "param"),
         }
@@ -115,7 +115,7 @@ impl Said {
 
     pub(super) fn is_context_overflow(&self) -> bool {
         const CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
-        const PHRASES: [&str; 8] = [
+        const PHRASES: [&str; 9] = [
             "maximum context length",
             "prompt is too long",
             "context length exceeded",
@@ -124,6 +124,7 @@ impl Said {
             "exceeds the model's context",
             "input is too long for requested model",
             "too many tokens in the prompt",
+            "exceeds the maximum number of tokens allowed",
         ];
         let is_named = [&self.code, &self.kind]
             .into_iter()

@@ -6,7 +6,7 @@ use tollgate_base::{Error, Result};
 
 /// The largest frame that is read. A frame of a language model is some hundred bytes; one with an image is
 /// some hundred kilobytes.
-const FRAME_LIMIT: usize = 4 * 1024 * 1024;
+pub(super) const FRAME_LIMIT: usize = 4 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One event as it came.

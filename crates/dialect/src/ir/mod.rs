@@ -5,9 +5,10 @@ mod event;
 mod paths;
 mod request;
 mod response;
+mod signature;
 pub(crate) mod turns;
 
-pub use event::{BlockStart, Delta, Event};
+pub use event::{BlockStart, Citation, Delta, Event};
 pub(crate) use paths::{changed, dropped};
 pub(crate) use request::raw_json;
 pub use request::{
@@ -15,3 +16,5 @@ pub use request::{
     Reasoning, Request, Role, Sampling, Tool, ToolCall, ToolChoice, ToolResult,
 };
 pub use response::{Block, FinishReason, Response};
+pub use signature::{Issuer, Signature};
+pub(crate) use signature::{redacted_for, sealed_reasoning};

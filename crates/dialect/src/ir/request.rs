@@ -1,5 +1,6 @@
 //! A request for a conversation's next turn.
 
+use super::Signature;
 use crate::{Dialect, Effort, Loss};
 
 /// JSON text that is carried and never interpreted (schemas, tool arguments: a 64-bit number stays one).
@@ -104,7 +105,7 @@ pub enum Part {
     /// The model's reasoning, with the provider's signature when it gave one.
     Reasoning {
         text: String,
-        signature: Option<String>,
+        signature: Option<Signature>,
     },
     RedactedReasoning {
         data: String,
@@ -184,6 +185,9 @@ pub struct Tool {
     pub parameters: Option<Json>,
     pub strict: Option<bool>,
     pub cache: Option<CacheMark>,
+    /// A custom tool, which takes free text: its definition as the caller wrote it. `parameters` then has the
+    /// one string `input`, and its calls' arguments do.
+    pub freeform: Option<Json>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

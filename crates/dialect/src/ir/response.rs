@@ -2,7 +2,8 @@
 
 use tollgate_base::{Error, Result, Usage};
 
-use super::{BlockStart, Delta, Event, ToolCall};
+use super::{BlockStart, Citation, Delta, Event, Signature, ToolCall};
+use crate::Loss;
 
 #[derive(Clone, Debug, Default)]
 pub struct Response {
@@ -14,14 +15,19 @@ pub struct Response {
     pub finish: FinishReason,
     pub usage: Usage,
     pub service_tier: Option<String>,
+    /// What the provider said and no other dialect has a word for.
+    pub losses: Vec<Loss>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    Text(String),
+    Text {
+        text: String,
+        citations: Vec<Citation>,
+    },
     Reasoning {
         text: String,
-        signature: Option<String>,
+        signature: Option<Signature>,
     },
     RedactedReasoning {
         data: String,
@@ -69,6 +75,7 @@ impl Response {
                     response.finish = finish;
                     has_finished = true;
                 }
+                Event::Lost(loss) => response.losses.push(loss),
                 Event::Error(error) => return Err(error),
                 Event::BlockEnd { .. } | Event::Ping => {}
             }
@@ -82,9 +89,16 @@ impl Response {
 }
 
 impl Block {
-    fn from_start(start: BlockStart) -> Self {
+    pub fn text(text: impl Into<String>) -> Self {
+        Block::Text {
+            text: text.into(),
+            citations: Vec::new(),
+        }
+    }
+
+    pub(crate) fn from_start(start: BlockStart) -> Self {
         match start {
-            BlockStart::Text => Block::Text(String::new()),
+            BlockStart::Text => Block::text(""),
             BlockStart::Reasoning => Block::Reasoning {
                 text: String::new(),
                 signature: None,
@@ -102,12 +116,13 @@ impl Block {
     /// Adds a piece; one of another kind than the block breaks the law, and is left out.
     fn extend(&mut self, delta: Delta) {
         match (self, delta) {
-            (Block::Text(text), Delta::Text(more))
+            (Block::Text { text, .. }, Delta::Text(more))
             | (Block::Reasoning { text, .. }, Delta::Reasoning(more))
             | (Block::Refusal(text), Delta::Refusal(more)) => text.push_str(&more),
             (Block::Reasoning { signature, .. }, Delta::Signature(more)) => {
-                signature.get_or_insert_default().push_str(&more);
+                *signature = Some(more);
             }
+            (Block::Text { citations, .. }, Delta::Citation(more)) => citations.push(more),
             (Block::ToolCall(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
             _ => {}
         }

@@ -1,7 +1,11 @@
 //! A conversation as alternating turns: messages of one side that follow each other are one turn, with tool
 //! results before anything else that the user says.
 
-use super::{Message, Part, Role};
+use std::collections::HashMap;
+
+use tollgate_base::{Error, Result};
+
+use super::{Message, Part, Request, Role};
 
 /// What one side says before the other does.
 #[derive(Debug)]
@@ -74,4 +78,44 @@ pub(crate) fn turns<'a>(messages: impl IntoIterator<Item = (usize, &'a Message)>
         });
     }
     turns
+}
+
+/// Every call must be answered in the turn that follows, and every answer must have its call there.
+pub(crate) fn check_answers(request: &Request, turns: &[Turn<'_>]) -> Result<()> {
+    let path = |placed: &Placed<'_>| request.part_path(placed.message, placed.index);
+    let mut open: HashMap<&str, Placed<'_>> = HashMap::new();
+    for turn in turns {
+        if turn.role == Role::User {
+            for placed in &turn.parts {
+                if let Part::ToolResult { result, .. } = placed.part
+                    && open.remove(&*result.call_id).is_none()
+                {
+                    let text = "This tool result answers no tool call of the message before it. Remove it, or send the call.";
+                    return Err(Error::invalid_value(path(placed), text));
+                }
+            }
+        }
+        if let Some(placed) = first_of(&open) {
+            let text = "This tool call has no result in the messages right after it. Send a result for every call.";
+            return Err(Error::invalid_value(path(&placed), text));
+        }
+        let calls = turn.parts.iter().filter_map(|placed| match placed.part {
+            Part::ToolCall { call, .. } => Some((&*call.id, *placed)),
+            _ => None,
+        });
+        open = calls.collect();
+    }
+    match first_of(&open) {
+        None => Ok(()),
+        Some(placed) => Err(Error::invalid_value(
+            path(&placed),
+            "The conversation ends with a tool call. Send its result.",
+        )),
+    }
+}
+
+/// The first of them, so that a message does not depend on the order of a hash map.
+fn first_of<'a>(open: &HashMap<&str, Placed<'a>>) -> Option<Placed<'a>> {
+    let all = open.values().copied();
+    all.min_by_key(|placed| (placed.message, placed.index))
 }

@@ -3,11 +3,11 @@
 use bytes::BytesMut;
 use tollgate_base::Usage;
 
-use super::{response::finish_name, wire::UsageOut};
+use super::{cite, response::finish_name, wire::UsageOut};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{BlockStart, Delta, Event},
-    json::Object,
+    ir::{BlockStart, Citation, Delta, Event},
+    json::{List, Object},
 };
 
 /// Writes `chat.completion.chunk` objects. An error is not written here: who sends the stream ends it with
@@ -20,6 +20,12 @@ pub(crate) struct ChatEncoder {
     /// For each block the number of its tool call, and whether arguments were sent.
     blocks: Vec<Option<(usize, bool)>>,
     calls: usize,
+    /// The seal of the reasoning that ended last, for the call that follows it.
+    seal: Option<String>,
+    citations: Vec<Citation>,
+    /// Characters of the text before the open block, and of all of it.
+    text_start: u64,
+    text_length: u64,
     usage: Option<Usage>,
     has_finished: bool,
     has_failed: bool,
@@ -34,6 +40,10 @@ impl ChatEncoder {
             model: String::new(),
             blocks: Vec::new(),
             calls: 0,
+            seal: None,
+            citations: Vec::new(),
+            text_start: 0,
+            text_length: 0,
             usage: None,
             has_finished: false,
             has_failed: false,
@@ -82,14 +92,21 @@ impl ChatEncoder {
 
     fn delta(&mut self, index: usize, delta: &Delta, out: &mut BytesMut) {
         match delta {
-            Delta::Text(text) => self.chunk(out, None, |delta| delta.put("content", text)),
+            Delta::Text(text) => {
+                self.text_length += cite::length(text);
+                self.chunk(out, None, |delta| delta.put("content", text));
+            }
             Delta::Reasoning(text) => {
                 self.chunk(out, None, |delta| delta.put("reasoning_content", text));
             }
             Delta::Refusal(text) => self.chunk(out, None, |delta| delta.put("refusal", text)),
             Delta::Arguments(text) => self.arguments(index, text, out),
-            // A client of this dialect has no way to send it back.
-            Delta::Signature(_) => {}
+            // A client of this dialect can only send back what stands on a call.
+            Delta::Signature(signature) => {
+                self.seal = cite::call_seal(signature).map(str::to_owned);
+            }
+            // Told at the end of the block: until then its length is not known.
+            Delta::Citation(citation) => self.citations.push(citation.clone()),
         }
     }
 
@@ -107,17 +124,33 @@ impl ChatEncoder {
         });
     }
 
+    fn annotate(&mut self, out: &mut BytesMut) {
+        let citations = std::mem::take(&mut self.citations);
+        let (start, length) = (self.text_start, self.text_length - self.text_start);
+        let mut annotations = Vec::new();
+        {
+            let mut list = List::new(&mut annotations);
+            cite::put_annotations(&mut list, &citations, start, length);
+        }
+        if annotations != b"[]" {
+            let text = String::from_utf8(annotations).unwrap_or_default();
+            self.chunk(out, None, |delta| delta.raw("annotations", &text));
+        }
+    }
+
     fn start_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
         let call = self.calls;
         self.calls += 1;
         self.blocks.push(Some((call, false)));
         let name = self.options.names.original(name).to_owned();
+        let seal = self.seal.take();
         self.chunk(out, None, |delta| {
             let mut calls = delta.list("tool_calls");
             let mut item = calls.object();
             item.put("index", &call);
             item.put("id", id);
             item.put("type", "function");
+            cite::put_seal(&mut item, seal.as_deref());
             let mut function = item.object("function");
             function.put("name", &name);
             function.put("arguments", "");
@@ -143,18 +176,24 @@ impl Encoder for ChatEncoder {
                 block: BlockStart::ToolCall { id, name },
                 ..
             } => self.start_call(id, name, out),
-            Event::BlockStart { .. } => self.blocks.push(None),
+            Event::BlockStart { .. } => {
+                self.seal = None;
+                self.text_start = self.text_length;
+                self.blocks.push(None);
+            }
             Event::Delta { index, delta } => self.delta(*index, delta, out),
             Event::BlockEnd { index } => {
                 if let Some(Some((_, false))) = self.blocks.get(*index) {
                     self.arguments(*index, "{}", out);
                 }
+                self.annotate(out);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => {
                 self.has_finished = true;
                 self.chunk(out, Some(finish_name(finish)), |_| {});
             }
+            Event::Lost(_) => {}
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::Error(_) => self.has_failed = true,
         }

@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Range};
 use super::patch::quoted;
 use crate::{
     Loss, LossKind, Quirks, ids,
-    json::{Json, Shape},
+    json::{Json, List, Shape},
 };
 
 /// The text of `messages` as the server wants it; `None` when it is right as it is.
@@ -17,6 +17,9 @@ pub(super) fn rewrite(
 ) -> Option<String> {
     let needs_roles = !quirks.developer_role && holds(messages, "\"developer\"");
     let needs_ids = quirks.tool_id_length.is_some();
+    let plain = (!quirks.message_prefix && says_what_mistral_says(messages))
+        .then(|| without_mistrals(messages, losses));
+    let messages = plain.as_deref().map_or(messages, Json::new);
     let mut text = Cow::Borrowed(messages.text());
     if needs_roles || needs_ids {
         let edits = edits(messages, quirks);
@@ -31,9 +34,49 @@ pub(super) fn rewrite(
         text = Cow::Owned(moved);
     }
     match text {
-        Cow::Borrowed(_) => None,
+        Cow::Borrowed(_) => plain,
         Cow::Owned(text) => Some(text),
     }
+}
+
+/// Whether the messages have fields that only Mistral's clients write: `prefix` of an answer, and `name` of a
+/// tool's result.
+fn says_what_mistral_says(messages: Json<'_>) -> bool {
+    let names_result = |message: Json<'_>| {
+        message.field("role").map(Json::text) == Some("\"tool\"") && message.field("name").is_some()
+    };
+    holds(messages, "\"prefix\"")
+        || (holds(messages, "\"tool\"") && messages.items().any(names_result))
+}
+
+/// The messages without those fields, which other servers refuse. A result is known by its call's id, and a
+/// `prefix` that is `false` says nothing; `true` asks that the answer continue the message, which they do not
+/// promise.
+fn without_mistrals(messages: Json<'_>, losses: &mut Vec<Loss>) -> String {
+    let mut out = Vec::with_capacity(messages.text().len());
+    {
+        let mut list = List::new(&mut out);
+        for (i, message) in messages.items().enumerate() {
+            let is_result = message.field("role").map(Json::text) == Some("\"tool\"");
+            let is_theirs = |name: &str| name == "prefix" || (is_result && name == "name");
+            if !message.fields().any(|(name, _)| is_theirs(name)) {
+                list.raw(message.text());
+                continue;
+            }
+            if message.field("prefix").and_then(Json::as_bool) == Some(true) {
+                losses.push(Loss {
+                    field: format!("messages[{i}].prefix"),
+                    kind: LossKind::Dropped,
+                    reason: "The server does not promise to continue a message.".to_owned(),
+                });
+            }
+            let mut object = list.object();
+            for (name, value) in message.fields().filter(|(name, _)| !is_theirs(name)) {
+                object.raw(name, value.text());
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Whether a text occurs anywhere: much quicker to find out than to walk the messages, and mostly it does not.

@@ -1,6 +1,7 @@
 //! OpenAI Chat Completions: <https://platform.openai.com/docs/api-reference/chat>, and the servers that
 //! speak it (digest sections 1, 2 and 8).
 
+mod cite;
 mod encode;
 mod errors;
 mod head;
@@ -16,8 +17,12 @@ use tollgate_base::{Error, Result};
 pub(crate) use encode::ChatEncoder;
 pub(crate) use errors::{parse_error, render_error, render_stream_error};
 pub(crate) use head::{read_head, read_include_usage, read_logit_bias};
-pub(crate) use patch::{patch_completion, patch_model, patch_request};
-pub(crate) use request::{parse_request, parse_scalars, render_request};
+pub(crate) use patch::{
+    patch_completion, patch_embeddings, patch_model, patch_request, patch_scalars_of_responses,
+};
+pub(crate) use request::{
+    content, is_strict, nearest, parse_request, parse_scalars, render_request, without_refused,
+};
 pub(crate) use response::{parse_response, read_reply, render_response};
 pub(crate) use stream::ChatDecoder;
 

@@ -57,10 +57,29 @@ pub(crate) fn patch_completion(raw: &RawObject, target: Target<'_>) -> Rendered 
     patch.render()
 }
 
-/// Patches a request of which only the model is ours: embeddings.
+/// Patches a request for embeddings.
+pub(crate) fn patch_embeddings(raw: &RawObject, target: Target<'_>) -> Rendered {
+    let mut patch = Patch::new(raw, target);
+    patch.model();
+    patch.vectors();
+    patch.refused_fields();
+    patch.render()
+}
+
+/// Patches a request of which only the model is ours.
 pub(crate) fn patch_model(raw: &RawObject, target: Target<'_>) -> Rendered {
     let mut patch = Patch::new(raw, target);
     patch.model();
+    patch.refused_fields();
+    patch.render()
+}
+
+/// Patches a Responses request, but for its `input`.
+pub(crate) fn patch_scalars_of_responses(raw: &RawObject, target: Target<'_>) -> Rendered {
+    let mut patch = Patch::new(raw, target);
+    patch.model();
+    patch.sampling();
+    patch.vendor_fields();
     patch.refused_fields();
     patch.render()
 }
@@ -111,6 +130,26 @@ impl<'a> Patch<'a> {
             kind,
             reason: reason.to_owned(),
         });
+    }
+
+    /// The length of the vectors, and their form: a client that asked for base64 reads numbers as well.
+    fn vectors(&mut self) {
+        let quirks = self.target.quirks;
+        if let Some(dimensions) = self.raw.json("dimensions")
+            && quirks.dimensions_field != "dimensions"
+        {
+            self.remove("dimensions");
+            self.set(&quirks.dimensions_field, dimensions.text());
+        }
+        let is_base64 = self
+            .raw
+            .json("encoding_format")
+            .is_some_and(|format| format.text() == "\"base64\"");
+        if is_base64 && !quirks.base64_vectors {
+            self.remove("encoding_format");
+            let reason = "The server gives vectors as numbers only.";
+            self.lose("encoding_format", LossKind::Changed, reason);
+        }
     }
 
     fn model(&mut self) {
@@ -178,7 +217,9 @@ impl<'a> Patch<'a> {
             ("presence_penalty", 0.0),
         ];
         let traits = self.target.traits;
-        let effort = self.raw.json("reasoning_effort").and_then(Json::as_str);
+        let in_responses = || self.raw.json("reasoning").and_then(|it| it.field("effort"));
+        let effort = self.raw.json("reasoning_effort").or_else(in_responses);
+        let effort = effort.and_then(Json::as_str);
         let reasons = traits.reasoning == Some(true) && effort.as_deref() != Some("none");
         let is_refused = traits.sampling_params == Some(false) || reasons;
         if is_refused {
@@ -267,6 +308,10 @@ impl<'a> Patch<'a> {
         match quirks.tool_choice {
             ToolChoiceSupport::AnyForRequired if word.as_deref() == Some("required") => {
                 self.set("tool_choice", "\"any\"");
+            }
+            // The other way round: the word of Mistral's clients.
+            ToolChoiceSupport::All if word.as_deref() == Some("any") => {
+                self.set("tool_choice", "\"required\"");
             }
             ToolChoiceSupport::All | ToolChoiceSupport::AnyForRequired => {}
             ToolChoiceSupport::Unsupported => {

@@ -3,13 +3,13 @@
 use tollgate_base::{Error, Provenance, Result};
 
 use super::{
-    finish_reason, not_a_reply, parse_error,
+    cite, finish_reason, not_a_reply, parse_error,
     wire::{CallFragment, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, WireUsage},
 };
 use crate::{
     EncodeOptions, Reading, anthropic, ids,
     ir::{Block, FinishReason, Response, ToolCall},
-    json::Object,
+    json::{List, Object},
 };
 
 /// Usage and end of a whole reply of chat or legacy completions, without reading what it says.
@@ -85,7 +85,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
     let finish = choice_finish(&choice)?;
     let mut blocks = Vec::new();
     if let Some(text) = choice.text.filled() {
-        blocks.push(Block::Text(text.to_owned()));
+        blocks.push(Block::text(text));
     }
     if let Some(message) = &choice.message {
         let reasoning = message
@@ -106,7 +106,13 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
             .as_deref()
             .filter(|text| !text.is_empty())
         {
-            blocks.push(Block::Text(text.to_owned()));
+            let annotations = message.annotations.iter().flatten();
+            blocks.push(Block::Text {
+                text: text.to_owned(),
+                citations: annotations
+                    .filter_map(|annotation| cite::citation(annotation, 0))
+                    .collect(),
+            });
         }
         if let Some(text) = message.refusal.filled() {
             blocks.push(Block::Refusal(text.to_owned()));
@@ -151,6 +157,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
         finish: finish.unwrap_or(seen),
         usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
         service_tier: reply.service_tier.filled().map(str::to_owned),
+        losses: Vec::new(),
     })
 }
 
@@ -234,13 +241,32 @@ fn tier_name(tier: &str) -> &str {
 fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOptions) {
     let (mut text, mut reasoning, mut refusal) = (String::new(), String::new(), String::new());
     let mut calls = Vec::new();
-    for block in &response.blocks {
-        match block {
-            Block::Text(more) => text.push_str(more),
-            Block::Reasoning { text: more, .. } => reasoning.push_str(more),
-            Block::Refusal(more) => refusal.push_str(more),
-            Block::ToolCall(call) => calls.push(call),
-            Block::RedactedReasoning { .. } => {}
+    let mut annotations = Vec::new();
+    let mut seal = None;
+    {
+        let mut annotations = List::new(&mut annotations);
+        for block in &response.blocks {
+            let seal_before = seal.take();
+            match block {
+                Block::Text {
+                    text: more,
+                    citations,
+                } => {
+                    let (start, length) = (cite::length(&text), cite::length(more));
+                    cite::put_annotations(&mut annotations, citations, start, length);
+                    text.push_str(more);
+                }
+                Block::Reasoning {
+                    text: more,
+                    signature,
+                } => {
+                    reasoning.push_str(more);
+                    seal = signature.as_ref().and_then(cite::call_seal);
+                }
+                Block::Refusal(more) => refusal.push_str(more),
+                Block::ToolCall(call) => calls.push((call, seal_before)),
+                Block::RedactedReasoning { .. } => {}
+            }
         }
     }
     let is_refusal = response.finish == FinishReason::Refusal;
@@ -256,14 +282,19 @@ fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOpt
     if !reasoning.is_empty() {
         message.put("reasoning_content", &reasoning);
     }
+    if has_text && annotations != b"[]" {
+        let annotations = String::from_utf8(annotations).unwrap_or_default();
+        message.raw("annotations", &annotations);
+    }
     if calls.is_empty() {
         return;
     }
     let mut list = message.list("tool_calls");
-    for call in calls {
+    for (call, seal) in calls {
         let mut out = list.object();
         out.put("id", &call.id);
         out.put("type", "function");
+        cite::put_seal(&mut out, seal);
         let mut function = out.object("function");
         function.put("name", options.names.original(&call.name));
         function.put(

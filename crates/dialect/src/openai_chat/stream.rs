@@ -4,14 +4,14 @@
 use tollgate_base::{Error, Provenance, Usage};
 
 use super::{
-    parse_error,
-    wire::{Choice, Chunk, Delta, FunctionFragment},
+    cite, parse_error,
+    wire::{Annotation, Choice, Chunk, Delta, FunctionFragment},
 };
 use crate::{
     Decoder,
     frame::Frame,
     ids,
-    ir::{self, BlockStart, Event, FinishReason},
+    ir::{self, BlockStart, Event, FinishReason, dropped},
 };
 
 /// Tool calls in one reply; a provider that sends more is broken (reliability E07).
@@ -31,6 +31,9 @@ pub(crate) struct ChatDecoder {
     arguments_len: usize,
     /// Prose that came while tool calls were open. It cannot stand between their pieces, so it follows them.
     held: Vec<(Prose, String)>,
+    /// Characters of the text before the open block, and of all of it: sources are counted in them.
+    text_start: u64,
+    text_length: u64,
     has_refused: bool,
     finish: Option<FinishReason>,
     partial: Option<Usage>,
@@ -192,6 +195,9 @@ impl ChatDecoder {
             self.has_refused = true;
             self.prose(Prose::Refusal, text, out);
         }
+        for annotation in delta.annotations.iter().flatten() {
+            self.cite(annotation, out);
+        }
         for call in delta.tool_calls.iter().flatten() {
             let index = call.index.0;
             let id = call.id.filled();
@@ -221,11 +227,31 @@ impl ChatDecoder {
         self.tell(prose, text.to_owned(), out);
     }
 
+    /// A source of the text that is open. One that comes later has no text to stand on any more.
+    fn cite(&mut self, annotation: &Annotation<'_>, out: &mut Vec<Event>) {
+        let Some(citation) = cite::citation(annotation, self.text_start) else {
+            return;
+        };
+        match self.open {
+            Some((Prose::Text, index)) => out.push(Event::Delta {
+                index,
+                delta: ir::Delta::Citation(citation),
+            }),
+            _ => out.push(Event::Lost(dropped(
+                "choices[0].delta.annotations",
+                "The source came apart from the text it belongs to.",
+            ))),
+        }
+    }
+
     fn tell(&mut self, prose: Prose, text: String, out: &mut Vec<Event>) {
         let index = match self.open {
             Some((open, index)) if open == prose => index,
             _ => {
                 self.close_prose(out);
+                if prose == Prose::Text {
+                    self.text_start = self.text_length;
+                }
                 let index = self.next_block();
                 out.push(Event::BlockStart {
                     index,
@@ -235,6 +261,9 @@ impl ChatDecoder {
                 index
             }
         };
+        if prose == Prose::Text {
+            self.text_length += cite::length(&text);
+        }
         out.push(Event::Delta {
             index,
             delta: prose.delta(text),

@@ -62,6 +62,27 @@ pub(crate) struct Delta<'a> {
     pub(crate) tool_calls: Option<Vec<CallFragment<'a>>>,
     #[serde(borrow, default)]
     pub(crate) function_call: Option<FunctionFragment<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) annotations: Option<Vec<Annotation<'a>>>,
+}
+
+/// A source of a reply's text.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Annotation<'a> {
+    #[serde(borrow, default)]
+    pub(crate) url_citation: Option<UrlCitation<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct UrlCitation<'a> {
+    #[serde(default)]
+    pub(crate) start_index: Count,
+    #[serde(default)]
+    pub(crate) end_index: Count,
+    #[serde(borrow, default)]
+    pub(crate) url: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) title: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]

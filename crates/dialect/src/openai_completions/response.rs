@@ -18,7 +18,7 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
         .blocks
         .iter()
         .filter_map(|block| match block {
-            Block::Text(text) | Block::Refusal(text) => Some(text.as_str()),
+            Block::Text { text, .. } | Block::Refusal(text) => Some(text.as_str()),
             _ => None,
         })
         .collect();
@@ -121,7 +121,10 @@ impl Encoder for CompletionEncoder {
             }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::Error(_) => self.has_failed = true,
-            Event::BlockStart { .. } | Event::Delta { .. } | Event::BlockEnd { .. } => {}
+            Event::BlockStart { .. }
+            | Event::Delta { .. }
+            | Event::BlockEnd { .. }
+            | Event::Lost(_) => {}
         }
     }
 

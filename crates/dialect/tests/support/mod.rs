@@ -11,10 +11,20 @@ use tollgate_dialect::{
 };
 
 /// The dialects that have fixtures, with their folders.
-pub(crate) const FOLDERS: [(Dialect, &str); 3] = [
+pub(crate) const FOLDERS: [(Dialect, &str); 5] = [
     (Dialect::OpenAiChat, "openai_chat"),
     (Dialect::OpenAiCompletions, "openai_completions"),
+    (Dialect::OpenAiResponses, "openai_responses"),
     (Dialect::AnthropicMessages, "anthropic"),
+    (Dialect::GeminiGenerate, "gemini"),
+];
+
+/// The dialects that a conversation is translated between.
+pub(crate) const CONVERSATIONS: [Dialect; 4] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::AnthropicMessages,
+    Dialect::GeminiGenerate,
 ];
 
 /// A recorded request, reply, stream or error.
@@ -64,11 +74,10 @@ pub(crate) fn check(fixture: &Fixture, target: &str, result: &str) {
     settings.bind(|| insta::assert_snapshot!(format!("{}.to-{target}", fixture.name), result));
 }
 
-pub(crate) fn other(dialect: Dialect) -> Dialect {
-    match dialect {
-        Dialect::AnthropicMessages => Dialect::OpenAiChat,
-        _ => Dialect::AnthropicMessages,
-    }
+/// The dialects that a fixture of this one is translated to.
+pub(crate) fn others(dialect: Dialect) -> Vec<Dialect> {
+    let all = CONVERSATIONS.into_iter();
+    all.filter(|other| *other != dialect).collect()
 }
 
 pub(crate) fn options() -> EncodeOptions {

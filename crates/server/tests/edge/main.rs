@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
 
 mod credentials;
+mod operations;
 mod requests;
 mod streams;
 mod support;

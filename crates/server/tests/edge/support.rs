@@ -13,7 +13,8 @@ use tollgate_engine::Engine;
 use tollgate_gateway::{Shared, Snapshot};
 use tollgate_policy::key::{KeyRecord, KeyRing, Role, Token};
 use tollgate_server::{Running, Server};
-use tollgate_testkit::{Dialect, TestProvider};
+use tollgate_store::MemoryStore;
+use tollgate_testkit::{AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, Dialect, TestProvider};
 
 /// No answer takes longer than this; a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +23,10 @@ pub(crate) struct Service {
     pub(crate) running: Option<Running>,
     pub(crate) openai: TestProvider,
     pub(crate) anthropic: TestProvider,
+    pub(crate) gemini: TestProvider,
     pub(crate) key: Secret,
+    /// The key of another caller.
+    pub(crate) other_key: Secret,
     pub(crate) admin_key: Secret,
     address: std::net::SocketAddr,
     _data: tempfile::TempDir,
@@ -45,19 +49,40 @@ impl Service {
     pub(crate) async fn start_with(settings: &str) -> Self {
         let openai = TestProvider::start(Dialect::OpenAi).await.unwrap();
         let anthropic = TestProvider::start(Dialect::Anthropic).await.unwrap();
+        let gemini = TestProvider::start(Dialect::Gemini).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let text = format!(
             "{settings}\n[providers.oai]\nkind = \"openai-compatible\"\nbase_url = \"{}\"\napi_key = \"test-canary-openai\"\n\
              [providers.ant]\nkind = \"anthropic\"\nbase_url = \"{}\"\napi_key = \"test-canary-anthropic\"\n",
             openai.base_url(),
             anthropic.base_url()
+        ) + &format!(
+            "[providers.full]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"test-canary-openai\"\n\
+             [providers.gem]\nkind = \"gemini-compatible\"\nbase_url = \"{}\"\napi_key = \"test-canary-gemini\"\n\
+             [providers.rock]\nkind = \"bedrock\"\nregion = \"eu-central-1\"\nbase_url = \"{}\"\napi_key = \"test-canary-bedrock\"\n\
+             [providers.signed]\nkind = \"bedrock\"\nregion = \"eu-central-1\"\nbase_url = \"{}\"\n\
+             [providers.vert]\nkind = \"vertex\"\nproject = \"acme\"\nbase_url = \"{}\"\ncredentials_file = \"{}\"\n\
+             [providers.azu]\nkind = \"azure\"\nresource = \"acme\"\nbase_url = \"{}\"\napi_key = \"test-canary-azure\"\n",
+            openai.base_url(),
+            gemini.base_url(),
+            anthropic.base_url(),
+            anthropic.base_url(),
+            gemini.base_url(),
+            credentials_file(data.path(), &gemini.base_url()).display(),
+            openai.base_url().trim_end_matches("/v1"),
         );
         let sources = Sources {
             file: FileSource::Text {
                 name: PathBuf::from("tollgate.toml"),
                 text,
             },
-            environment: BTreeMap::new(),
+            environment: BTreeMap::from([
+                ("AWS_ACCESS_KEY_ID".to_owned(), AWS_ACCESS_KEY_ID.to_owned()),
+                (
+                    "AWS_SECRET_ACCESS_KEY".to_owned(),
+                    AWS_SECRET_ACCESS_KEY.to_owned(),
+                ),
+            ]),
             overrides: tollgate_config::Overrides {
                 listen: Some("127.0.0.1:0".to_owned()),
                 data_dir: Some(data.path().to_owned()),
@@ -67,14 +92,16 @@ impl Service {
             Ok(loaded) => loaded.config,
             Err(mistakes) => panic!("{mistakes:?}"),
         };
+        let (other_key, other) = key("key_other", Role::Model);
         let (key, caller) = key("key_caller", Role::Model);
         let (admin_key, admin) = key_pair_of_admin();
-        let ring = KeyRing::new(vec![caller, admin]);
+        let ring = KeyRing::new(vec![caller, other, admin]);
         let server = Server::bind(config.server.clone()).unwrap();
         let snapshot = Snapshot::new(config).unwrap();
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
+            Arc::new(MemoryStore::default()),
             Engine::builtin(),
             Box::new(SystemClock),
         ));
@@ -84,7 +111,9 @@ impl Service {
             running: Some(running),
             openai,
             anthropic,
+            gemini,
             key,
+            other_key,
             admin_key,
             address,
             _data: data,
@@ -132,6 +161,18 @@ fn key(id: &str, role: Role) -> (Secret, KeyRecord) {
         revoked_at: None,
     };
     (token.secret().clone(), record)
+}
+
+/// A user's credentials at Google, whose tokens the scripted provider gives out.
+fn credentials_file(folder: &std::path::Path, token_host: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = folder.join("google.json");
+    let text = format!(
+        r#"{{"type":"authorized_user","client_id":"me","client_secret":"test-secret","refresh_token":"test-refresh","token_uri":"{token_host}/token"}}"#
+    );
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    file
 }
 
 fn key_pair_of_admin() -> (Secret, KeyRecord) {

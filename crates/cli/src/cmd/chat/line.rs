@@ -11,6 +11,7 @@ use tollgate_dialect::{Dialect, parse_error};
 use tollgate_engine::Engine;
 use tollgate_gateway::{Body, Gateway, Inbound, Shared, Snapshot};
 use tollgate_policy::key::{Caller, KeyRing, Role};
+use tollgate_store::MemoryStore;
 use tollgate_upstream::{Client, Endpoint, ReplyBody, Timeouts};
 
 use crate::{detect, settings::environment};
@@ -52,6 +53,7 @@ impl Line {
         let shared = Shared::new(
             Snapshot::new(config)?,
             KeyRing::default(),
+            Arc::new(MemoryStore::default()),
             Engine::builtin(),
             Box::new(SystemClock),
         );
@@ -124,6 +126,7 @@ impl Line {
             Line::Local { gateway, caller } => {
                 let inbound = Inbound {
                     dialect: Dialect::OpenAiChat,
+                    addressed: None,
                     headers: HeaderMap::new(),
                     body,
                     request_id: gateway.shared().ids.next("req_"),

@@ -101,8 +101,9 @@ Point your programs here:
   OpenAI SDK     export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
   Anthropic SDK  export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}
   Claude Code    ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key} claude --model <provider>/<model>
+  Gemini SDK     export GOOGLE_GEMINI_BASE_URL={url} GEMINI_API_KEY={key}
   Codex          TOLLGATE_KEY={key} codex -m <provider>/<model> -c model_provider=tollgate \
-                   -c 'model_providers.tollgate={{name="Tollgate",base_url="{url}/v1",env_key="TOLLGATE_KEY",wire_api="chat"}}'
+                   -c 'model_providers.tollgate={{name="Tollgate",base_url="{url}/v1",env_key="TOLLGATE_KEY",wire_api="responses"}}'
   Terminal       tollgate chat "What is Tollgate?""#
         ),
     );

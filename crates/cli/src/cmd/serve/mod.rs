@@ -78,6 +78,7 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
+            Arc::new(store),
             Engine::builtin(),
             Box::new(SystemClock),
         ));

@@ -10,8 +10,9 @@ use super::media::Media;
 use crate::{
     Dialect, Loss, NameMap, RawObject, Target, ids,
     ir::{
-        CacheMark, Message, Part, Request, Role, ToolCall, ToolResult, changed, dropped,
-        turns::{Placed, Turn, turns},
+        CacheMark, Issuer, Message, Part, Request, Role, Signature, ToolCall, ToolResult, changed,
+        dropped,
+        turns::{Placed, Turn, check_answers, turns},
     },
     json::{List, Object},
 };
@@ -74,7 +75,7 @@ impl<'a> Conversation<'a> {
         }
         self.system(body, &system, hint)?;
         let turns = turns(spoken);
-        self.check_answers(&turns)?;
+        check_answers(self.request, &turns)?;
         let n_turns = turns.len();
         let mut list = body.list("messages");
         let mut n_written = 0;
@@ -137,51 +138,6 @@ impl<'a> Conversation<'a> {
             put_cache(&mut block, cache);
         }
         Ok(())
-    }
-
-    /// Every call must be answered in the turn that follows, and every answer must have its call there.
-    fn check_answers(&self, turns: &[Turn<'_>]) -> Result<()> {
-        let mut open: HashMap<&str, Placed<'_>> = HashMap::new();
-        for turn in turns {
-            if turn.role == Role::User {
-                for placed in &turn.parts {
-                    if let Part::ToolResult { result, .. } = placed.part
-                        && open.remove(&*result.call_id).is_none()
-                    {
-                        let path = self.request.part_path(placed.message, placed.index);
-                        let text = "This tool result answers no tool call of the message before it. Remove it, or send the call.";
-                        return Err(Error::invalid_value(path, text));
-                    }
-                }
-            }
-            // `min_by_key` so that the message does not depend on the order of a hash map.
-            if let Some(placed) = open
-                .values()
-                .min_by_key(|placed| (placed.message, placed.index))
-            {
-                let path = self.request.part_path(placed.message, placed.index);
-                let text = "This tool call has no result in the messages right after it. Send a result for every call.";
-                return Err(Error::invalid_value(path, text));
-            }
-            open = turn
-                .parts
-                .iter()
-                .filter_map(|placed| Some((call_of(placed)?, *placed)))
-                .collect();
-        }
-        match open
-            .values()
-            .min_by_key(|placed| (placed.message, placed.index))
-        {
-            None => Ok(()),
-            Some(placed) => {
-                let path = self.request.part_path(placed.message, placed.index);
-                Err(Error::invalid_value(
-                    path,
-                    "The conversation ends with a tool call. Send its result.",
-                ))
-            }
-        }
     }
 
     /// Writes a turn; false when nothing of it is left.
@@ -275,7 +231,7 @@ impl<'a> Conversation<'a> {
                 self.tool_result(list, result, *cache, &path).map(|()| true)
             }
             Part::Reasoning { text, signature } => {
-                Ok(self.thinking(list, text, signature.as_deref(), path))
+                Ok(self.thinking(list, text, signature.as_ref(), path))
             }
             Part::RedactedReasoning { data } => {
                 let mut block = list.object();
@@ -304,20 +260,20 @@ impl<'a> Conversation<'a> {
         &mut self,
         list: &mut List<'_>,
         text: &str,
-        signature: Option<&str>,
+        signature: Option<&Signature>,
         path: String,
     ) -> bool {
-        let Some(signature) = signature else {
+        let Some(seal) = signature.and_then(|signature| signature.of(Issuer::Anthropic)) else {
             self.lose(dropped(
                 path,
-                "Reasoning without the provider's signature cannot be sent to it.",
+                "Only reasoning that this provider signed can be sent to it.",
             ));
             return false;
         };
         let mut block = list.object();
         block.put("type", "thinking");
         block.put("thinking", text);
-        block.put("signature", signature);
+        block.put("signature", seal);
         true
     }
 
@@ -417,13 +373,6 @@ impl<'a> Conversation<'a> {
 
     fn lose(&mut self, loss: Loss) {
         self.media.losses.push(loss);
-    }
-}
-
-fn call_of<'a>(placed: &Placed<'a>) -> Option<&'a str> {
-    match placed.part {
-        Part::ToolCall { call, .. } => Some(&call.id),
-        _ => None,
     }
 }
 

@@ -7,8 +7,9 @@ use crate::{
     anthropic::read_head,
     checks,
     ir::{
-        CacheMark, Document, DocumentSource, Image, ImageSource, Message, OutputFormat, Part,
-        Reasoning, Request, Role, Tool, ToolCall, ToolChoice, ToolResult, dropped, raw_json,
+        CacheMark, Document, DocumentSource, Image, ImageSource, Issuer, Message, OutputFormat,
+        Part, Reasoning, Request, Role, Tool, ToolCall, ToolChoice, ToolResult, dropped, raw_json,
+        sealed_reasoning,
     },
     json::{Json, Shape},
 };
@@ -154,10 +155,7 @@ fn parse_block(block: Json<'_>, path: &str, request: &mut Request) -> Result<Par
                 .and_then(Json::as_str)
                 .filter(|text| !text.is_empty());
             let text = text_of(block, "thinking", path)?;
-            Part::Reasoning {
-                text,
-                signature: signature.map(std::borrow::Cow::into_owned),
-            }
+            sealed_reasoning(Issuer::Anthropic, text, signature.as_deref())
         }
         "redacted_thinking" => Part::RedactedReasoning {
             data: text_of(block, "data", path)?,
@@ -308,6 +306,7 @@ fn parse_tools(raw: &RawObject, request: &mut Request) -> Result<()> {
             parameters: schema.map(|schema| raw_json(schema.text())),
             strict: tool.field("strict").and_then(Json::as_bool),
             cache: cache_mark(tool),
+            freeform: None,
         });
     }
     Ok(())

@@ -23,7 +23,10 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
     let mut out = Vec::with_capacity(1024);
     {
         let mut body = Object::new(&mut out);
-        body.put("model", target.model);
+        match &target.quirks.body_version {
+            Some(version) => body.put("anthropic_version", version),
+            None => body.put("model", target.model),
+        }
         let plan = thinking::plan(request, target, &mut losses);
         body.put("max_tokens", &plan.max_tokens);
         let hint = matches!(request.output, OutputFormat::JsonObject).then_some(JSON_HINT);
@@ -43,7 +46,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         put_thinking(&mut body, request, &plan);
         put_output_config(&mut body, request, target, &plan, &mut losses)?;
         put_sampling(&mut body, request, target, &plan, &mut losses);
-        put_rest(&mut body, request, &mut losses)?;
+        put_rest(&mut body, request, target, &mut losses)?;
     }
     Ok(Rendered {
         body: out.into(),
@@ -106,6 +109,9 @@ fn put_tools(
         let mut item = list.object();
         item.put("name", &*name);
         item.put_some("description", tool.description.as_ref());
+        if tool.freeform.is_some() {
+            losses.push(request.freeform_loss(i));
+        }
         put_input_schema(&mut item, request, i, tool, losses);
         if tool.strict == Some(true) {
             item.put("strict", &true);
@@ -338,7 +344,12 @@ fn put_number(body: &mut Object<'_>, name: &str, value: f64) {
     body.raw(name, &value.to_string());
 }
 
-fn put_rest(body: &mut Object<'_>, request: &Request, losses: &mut Vec<Loss>) -> Result<()> {
+fn put_rest(
+    body: &mut Object<'_>,
+    request: &Request,
+    target: Target<'_>,
+    losses: &mut Vec<Loss>,
+) -> Result<()> {
     if !request.stop.is_empty() {
         body.put("stop_sequences", &request.stop);
     }
@@ -360,7 +371,7 @@ fn put_rest(body: &mut Object<'_>, request: &Request, losses: &mut Vec<Loss>) ->
         Some("default" | "standard_only") => body.put("service_tier", "standard_only"),
         Some(_) => losses.push(dropped("service_tier", "The provider has no such tier.")),
     }
-    if request.stream {
+    if request.stream && target.quirks.body_version.is_none() {
         body.put("stream", &true);
     }
     for (name, json) in &request.extras {

@@ -74,7 +74,7 @@ pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>
             losses.push(dropped(path, "The model does not think."));
             plan
         }
-        ThinkingStyle::Unknown => {
+        ThinkingStyle::Level | ThinkingStyle::Unknown => {
             losses.push(dropped(
                 path,
                 "It is not known how this model is told to think.",
@@ -101,7 +101,10 @@ fn off(plan: Plan, traits: &ModelTraits, path: &str, losses: &mut Vec<Loss>) -> 
             ..plan
         },
         // These do not think unless they are told to.
-        ThinkingStyle::Budget | ThinkingStyle::None | ThinkingStyle::Unknown => plan,
+        ThinkingStyle::Budget
+        | ThinkingStyle::Level
+        | ThinkingStyle::None
+        | ThinkingStyle::Unknown => plan,
     }
 }
 

@@ -4,10 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tollgate_base::{Error, Result, quote};
 
 use crate::{
-    checks, ids,
+    checks, gemini, ids,
     ir::{
-        CacheMark, Document, DocumentSource, Image, ImageSource, Message, Part, Role, ToolCall,
-        ToolResult, raw_json,
+        CacheMark, Document, DocumentSource, Image, ImageSource, Issuer, Message, Part, Role,
+        Signature, ToolCall, ToolResult, raw_json,
     },
     json::{Json, Shape},
 };
@@ -60,6 +60,9 @@ fn parse_message(message: Json<'_>, i: usize, legacy: &mut LegacyCalls) -> Resul
     }
     parts.extend(filled(refusal).map(|text| Part::Refusal { text }));
     for (j, call) in calls.into_iter().flat_map(Json::items).enumerate() {
+        if let Some(seal) = google_seal(call) {
+            push_seal(&mut parts, &seal);
+        }
         parts.push(parse_call(call, &format!("{path}.tool_calls[{j}]"))?);
     }
     if let Some(call) = call {
@@ -98,6 +101,28 @@ fn parse_reasoning(message: Json<'_>, path: &str) -> Result<Option<Part>> {
         text,
         signature: None,
     }))
+}
+
+/// The seal that a Gemini model put on the call, in the field that its vendor documents for this dialect.
+fn google_seal(call: Json<'_>) -> Option<String> {
+    let google = call.field("extra_content")?.field("google")?;
+    let seal = google.field("thought_signature")?.as_str()?;
+    (!seal.is_empty() && !gemini::is_dummy_seal(&seal)).then(|| seal.into_owned())
+}
+
+/// A seal stands on the reasoning right before the call.
+fn push_seal(parts: &mut Vec<Part>, seal: &str) {
+    let sealed = Signature::new(Issuer::Gemini, seal);
+    match parts.last_mut() {
+        Some(Part::Reasoning {
+            signature: signature @ None,
+            ..
+        }) => *signature = Some(sealed),
+        _ => parts.push(Part::Reasoning {
+            text: String::new(),
+            signature: Some(sealed),
+        }),
+    }
 }
 
 fn tool_result(call_id: String, content: Vec<Part>) -> Part {
@@ -193,7 +218,7 @@ fn parse_part(part: Json<'_>, path: &str) -> Result<Part> {
     Ok(part)
 }
 
-fn cache_mark(part: Json<'_>) -> Option<CacheMark> {
+pub(crate) fn cache_mark(part: Json<'_>) -> Option<CacheMark> {
     let mark = part
         .field("prompt_cache_breakpoint")
         .filter(|mark| !mark.is_null())?;
@@ -261,7 +286,7 @@ fn parse_file(part: Json<'_>, path: &str) -> Result<Document> {
 }
 
 /// `image/png;base64,…` as media type and data.
-fn split_data_url(rest: &str, path: &str) -> Result<(String, String)> {
+pub(crate) fn split_data_url(rest: &str, path: &str) -> Result<(String, String)> {
     let parts = rest.split_once(',').and_then(|(head, data)| {
         let media_type = head.strip_suffix(";base64")?;
         let media_type = media_type.split(';').next().unwrap_or_default();
@@ -282,7 +307,7 @@ fn split_data_url(rest: &str, path: &str) -> Result<(String, String)> {
     })
 }
 
-fn needed_text(value: Json<'_>, name: &str, path: &str) -> Result<String> {
+pub(crate) fn needed_text(value: Json<'_>, name: &str, path: &str) -> Result<String> {
     let path = || format!("{path}.{name}");
     let Some(field) = value.field(name) else {
         return Err(Error::missing_field(path()));
@@ -293,7 +318,7 @@ fn needed_text(value: Json<'_>, name: &str, path: &str) -> Result<String> {
     }
 }
 
-fn filled(value: Option<Json<'_>>) -> Option<String> {
+pub(crate) fn filled(value: Option<Json<'_>>) -> Option<String> {
     value?
         .as_str()
         .filter(|text| !text.is_empty())
@@ -301,7 +326,7 @@ fn filled(value: Option<Json<'_>>) -> Option<String> {
 }
 
 /// A text that is there and not empty.
-pub(super) fn text_field(value: Json<'_>, name: &str) -> Option<String> {
+pub(crate) fn text_field(value: Json<'_>, name: &str) -> Option<String> {
     value
         .field(name)?
         .as_str()

@@ -124,6 +124,7 @@ fn parse_function(function: Json<'_>, path: &str) -> Result<Tool> {
         parameters: parameters.map(|schema| raw_json(schema.text())),
         strict: function.field("strict").and_then(Json::as_bool),
         cache: None,
+        freeform: None,
     })
 }
 

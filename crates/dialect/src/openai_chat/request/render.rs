@@ -381,6 +381,13 @@ impl Writer<'_> {
                 body.raw(name, json.get());
                 continue;
             }
+            if self.request.origin == Some(Dialect::OpenAiResponses)
+                && let Some(own) = shared_with_responses(name)
+                && self.target.quirks.vendor_fields
+            {
+                body.raw(own, json.get());
+                continue;
+            }
             if matches!(name.as_str(), "mcp_servers" | "container" | "inference_geo") {
                 let text = format!("The model cannot do what `{name}` asks for. Leave it out.");
                 return Err(Error::unsupported(name, text));
@@ -392,8 +399,23 @@ impl Writer<'_> {
     }
 }
 
+/// The name that a field of the vendor's other dialect has here.
+fn shared_with_responses(name: &str) -> Option<&'static str> {
+    const SAME: [&str; 5] = [
+        "metadata",
+        "moderation",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+    ];
+    if name == "text.verbosity" {
+        return Some("verbosity");
+    }
+    SAME.into_iter().find(|same| *same == name)
+}
+
 /// The highest effort that is not above the wanted one, or else the lowest there is.
-fn nearest(wanted: Effort, efforts: &[Effort]) -> Effort {
+pub(crate) fn nearest(wanted: Effort, efforts: &[Effort]) -> Effort {
     let below = efforts
         .iter()
         .copied()
@@ -406,7 +428,7 @@ fn nearest(wanted: Effort, efforts: &[Effort]) -> Effort {
 
 /// Whether the vendor would enforce this schema (digest section 18): every object closed, all of its
 /// properties required.
-fn is_strict(schema: Json<'_>) -> bool {
+pub(crate) fn is_strict(schema: Json<'_>) -> bool {
     match schema.shape() {
         Shape::Array => schema.items().all(is_strict),
         Shape::Object => {
@@ -442,7 +464,7 @@ fn is_strict(schema: Json<'_>) -> bool {
 }
 
 /// Takes out the fields that the server refuses by name.
-fn without_refused(
+pub(crate) fn without_refused(
     out: Vec<u8>,
     target: Target<'_>,
     losses: &mut Vec<Loss>,

@@ -1,0 +1,132 @@
+//! What is read and checked of a generateContent request before it is planned, and the same-dialect path,
+//! which changes nothing: the model is in the path.
+
+use tollgate_base::{Error, Kind, Result};
+
+use super::fields::{flag, integer, is_named, number, shaped, top};
+use crate::{
+    Head, RawObject, Rendered, Target, checks,
+    json::{Json, Shape},
+};
+
+/// The fields of a request.
+const FIELDS: [&str; 9] = [
+    "contents",
+    "systemInstruction",
+    "tools",
+    "toolConfig",
+    "safetySettings",
+    "generationConfig",
+    "cachedContent",
+    "serviceTier",
+    "store",
+];
+const COUNT_LIMIT: i64 = i32::MAX as i64;
+
+/// The model and the stream are left to whoever knows the path.
+pub(crate) fn read_head(raw: &RawObject) -> Result<Head> {
+    checks::no_overrides(raw)?;
+    no_field_twice(raw, &FIELDS)?;
+    for name in ["systemInstruction", "toolConfig"] {
+        shaped(top(raw, name), name, Shape::Object)?;
+    }
+    for name in ["tools", "safetySettings"] {
+        shaped(top(raw, name), name, Shape::Array)?;
+    }
+    check_contents(raw)?;
+    let path = "generationConfig";
+    let config = shaped(top(raw, path), path, Shape::Object)?.unwrap_or(Json::new("{}"));
+    let max_output_tokens = integer(config, "maxOutputTokens", path, 1..=COUNT_LIMIT)?;
+    let candidates = integer(config, "candidateCount", path, 1..=128)?.unwrap_or(1);
+    number(config, "temperature", path, 0.0..=2.0)?;
+    number(config, "topP", path, 0.0..=1.0)?;
+    integer(config, "topK", path, 0..=COUNT_LIMIT)?;
+    integer(
+        config,
+        "seed",
+        path,
+        i64::from(i32::MIN)..=i64::from(i32::MAX),
+    )?;
+    integer(config, "logprobs", path, 0..=20)?;
+    flag(config, "responseLogprobs", path)?;
+    Ok(Head {
+        include_usage: true,
+        max_output_tokens: max_output_tokens.and_then(|n| u64::try_from(n).ok()),
+        candidates: u32::try_from(candidates).unwrap_or(1),
+        ..Head::default()
+    })
+}
+
+/// The two forms of a name are one field, of which two readers might take different ones.
+pub(super) fn no_field_twice(raw: &RawObject, names: &[&str]) -> Result<()> {
+    for name in names {
+        if raw.fields().filter(|(key, _)| is_named(key, name)).count() > 1 {
+            let message = format!("The field `{name}` occurs twice.");
+            let error = Error::new(Kind::InvalidRequest, "duplicate_field", message);
+            return Err(error.with_param(*name));
+        }
+    }
+    Ok(())
+}
+
+fn check_contents(raw: &RawObject) -> Result<()> {
+    let Some(contents) = shaped(top(raw, "contents"), "contents", Shape::Array)? else {
+        return Err(Error::missing_field("contents"));
+    };
+    let mut n = 0;
+    for (i, content) in contents.items().enumerate() {
+        if i == checks::MESSAGES_LIMIT {
+            let text = format!(
+                "`contents` must not hold more than {} contents.",
+                checks::MESSAGES_LIMIT
+            );
+            return Err(Error::invalid_value("contents", text));
+        }
+        check_content(content, i)?;
+        n += 1;
+    }
+    if n == 0 {
+        let text = "`contents` must hold at least one content.";
+        return Err(Error::invalid_value("contents", text));
+    }
+    Ok(())
+}
+
+fn check_content(content: Json<'_>, i: usize) -> Result<()> {
+    let path = format!("contents[{i}]");
+    if content.shape() != Shape::Object {
+        return Err(checks::wrong_type(&path, "an object"));
+    }
+    let [role, parts] = content.pick(["role", "parts"]);
+    // Some clients leave the role of a lone question out; `function` is the old role of results.
+    let is_known = role.is_none_or(|role| {
+        matches!(
+            role.as_str().as_deref(),
+            Some("user" | "model" | "function" | "")
+        )
+    });
+    if !is_known {
+        let path = format!("{path}.role");
+        let message = format!("`{path}` must be one of: user, model.");
+        return Err(Error::invalid_value(path, message));
+    }
+    let path = format!("{path}.parts");
+    let parts = shaped(parts, &path, Shape::Array)?;
+    for (j, part) in parts.into_iter().flat_map(Json::items).enumerate() {
+        if part.shape() != Shape::Object {
+            return Err(checks::wrong_type(&format!("{path}[{j}]"), "an object"));
+        }
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the other dialects' path that may refuse"
+)]
+pub(crate) fn patch_request(raw: &RawObject, _: Target<'_>) -> Result<Rendered> {
+    Ok(Rendered {
+        body: raw.bytes().clone(),
+        ..Rendered::default()
+    })
+}

@@ -1,0 +1,105 @@
+//! How many tokens a call would send: the provider's own count where it can be asked, else an estimate that
+//! says so.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response};
+use tollgate_base::Result;
+use tollgate_dialect::{
+    RawObject, Target, count_request, counted_call, estimate_tokens, parse_count, patch_request,
+    render_count, render_request,
+};
+use tollgate_policy::key::Caller;
+
+use crate::{
+    Body, Inbound,
+    call::Call,
+    gateway::Gateway,
+    plan::{Place, plan},
+    provider::read_error,
+    reply::{error_response, json_response},
+    snapshot::Provider,
+};
+
+/// The header that says that a figure was not counted by the model's own tokenizer.
+const ESTIMATE: &str = "x-tollgate-estimate";
+const MAX_COUNT: usize = 64 * 1024;
+
+/// Tokens, and whether they are an estimate.
+struct Count {
+    tokens: u64,
+    is_estimate: bool,
+}
+
+impl Gateway {
+    /// Counts the input of a call without making it.
+    pub async fn count_tokens(&self, _caller: &Caller, inbound: Inbound) -> Response<Body> {
+        let (dialect, request_id) = (inbound.dialect, inbound.request_id.clone());
+        match self.count(inbound).await {
+            Ok(count) => {
+                let body = render_count(dialect, count.tokens);
+                let mut response = json_response(dialect, body, &request_id);
+                if count.is_estimate {
+                    let header = HeaderValue::from_static("tokens");
+                    response.headers_mut().insert(ESTIMATE, header);
+                }
+                response
+            }
+            Err(error) => error_response(dialect, &error, &request_id),
+        }
+    }
+
+    async fn count(&self, mut inbound: Inbound) -> Result<Count> {
+        let snapshot = self.shared.snapshot.load_full();
+        let raw = counted_call(inbound.dialect, RawObject::parse(inbound.body)?)?;
+        inbound.body = raw.bytes().clone();
+        let call = Call::read(inbound)?;
+        let plan = plan(&snapshot, &call, self.shared.ids.number())?;
+        let target = plan.targets.first();
+        if let Some((Place::Provider(provider), model)) =
+            target.map(|target| (&target.place, &target.model))
+            && let Some(tokens) = self.ask_for_count(provider, model, &call).await?
+        {
+            return Ok(Count {
+                tokens,
+                is_estimate: false,
+            });
+        }
+        Ok(Count {
+            tokens: estimate_tokens(&call.parse()?),
+            is_estimate: true,
+        })
+    }
+
+    /// The provider's count; `None` when it gives none.
+    async fn ask_for_count(
+        &self,
+        provider: &Provider,
+        model: &str,
+        call: &Call,
+    ) -> Result<Option<u64>> {
+        let Some(service) = &provider.count else {
+            return Ok(None);
+        };
+        let target = Target {
+            model,
+            traits: provider.traits(model),
+            quirks: &provider.row.quirks,
+        };
+        let rendered = if service.dialect == call.dialect {
+            patch_request(call.dialect, &call.raw, target)?
+        } else {
+            render_request(service.dialect, &call.parse()?, target)?
+        };
+        let body: Bytes = count_request(service.dialect, rendered.body, model)?;
+        let uri = service.path(model, false)?;
+        let response = self
+            .send(provider, Method::POST, &uri, provider.headers.clone(), body)
+            .await
+            .map_err(|failure| failure.error)?;
+        if !response.status().is_success() {
+            return Err(read_error(service.dialect, response, self.shared.clock.now()).await);
+        }
+        let body = response.into_body().collect(MAX_COUNT).await?;
+        parse_count(&body).map(Some)
+    }
+}
