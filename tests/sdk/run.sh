@@ -1,9 +1,11 @@
 #!/bin/sh
-# Runs the official OpenAI and Anthropic SDKs against the scripted providers and against Tollgate.
+# Runs the official SDKs of OpenAI, Anthropic, Google and Mistral against the scripted providers and against Tollgate.
 #
-#   tests/sdk/run.sh            both suites
+#   tests/sdk/run.sh            all suites
 #   tests/sdk/run.sh testkit    the SDKs straight at the scripted providers
 #   tests/sdk/run.sh tollgate   the SDKs through Tollgate, every pairing
+#   tests/sdk/run.sh grid       the conformance grid, and whether docs/conformance.md says what it shows
+#   tests/sdk/run.sh page       the grid, written to docs/conformance.md
 #
 # Installs the pinned SDKs into python/.venv and js/node_modules when they are missing. The binaries come from
 # TESTKIT_BIN and TOLLGATE_BIN, else from the newest build under CARGO_TARGET_DIR or target/.
@@ -12,8 +14,8 @@ cd "$(dirname "$0")"
 
 suite=${1:-all}
 case $suite in
-    all | testkit | tollgate) ;;
-    *) echo "usage: $0 [all|testkit|tollgate]" >&2; exit 2 ;;
+    all | testkit | tollgate | grid | page) ;;
+    *) echo "usage: $0 [all|testkit|tollgate|grid|page]" >&2; exit 2 ;;
 esac
 
 # One virtual environment per SDK generation. A stamp tells a finished installation from a broken one.
@@ -53,6 +55,15 @@ for name in testkit tollgate; do
     step "Python, newest SDKs, $name" .venv/newest/bin/python -m pytest -q $files
     step "Python, Anthropic API 2023-06-01, $name" .venv/api-2023/bin/python -m pytest -q "test_${name}_anthropic.py"
 done
+case $suite in all | grid | page)
+    results=$(mktemp)
+    write=
+    [ "$suite" = page ] && write=--write
+    step "Python, the conformance grid" env CONFORMANCE_RESULTS="$results" .venv/newest/bin/python -m pytest -q test_grid.py
+    step "The page of the grid" .venv/newest/bin/python conformance_page.py "$results" $write
+    rm -f "$results"
+    ;;
+esac
 directory=js
 for name in testkit tollgate; do
     [ "$suite" = all ] || [ "$suite" = "$name" ] || continue

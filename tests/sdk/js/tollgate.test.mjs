@@ -7,6 +7,7 @@ import OpenAI from "openai";
 import { anthropicDemoSuite, anthropicSuite } from "./anthropic_suite.mjs";
 import { startTestkit, startTollgate } from "./harness.mjs";
 import { openaiDemoSuite, openaiSuite } from "./openai_suite.mjs";
+import { operationsSuite } from "./operations_suite.mjs";
 
 let testkit;
 let tollgate;
@@ -28,5 +29,6 @@ for (const [provider, name] of [["oai", "openai provider"], ["ant", "anthropic p
   openaiSuite(`openai SDK, ${name}`, provider, () => ({ client: openai, prefix: `${provider}/`, testkit }));
   anthropicSuite(`anthropic SDK, ${name}`, provider, () => ({ client: anthropic, prefix: `${provider}/`, testkit }));
 }
+operationsSuite("openai SDK, other operations", "oai", () => ({ client: openai }));
 openaiDemoSuite(() => ({ client: openai }));
 anthropicDemoSuite(() => ({ client: anthropic }));

@@ -1,5 +1,9 @@
 """One testkit and one Tollgate serve the whole session."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 from harness import Testkit, Tollgate
 
@@ -21,3 +25,18 @@ def tollgate(testkit, tmp_path_factory):
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+def pytest_sessionfinish(session):
+    """Writes how each cell of the conformance grid ended, for `conformance_page.py`."""
+    path = os.environ.get("CONFORMANCE_RESULTS")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not path or reporter is None:
+        return
+    outcomes = {}
+    for outcome in ("passed", "failed", "xfailed", "error"):
+        for report in reporter.stats.get(outcome, []):
+            _, found, cell = report.nodeid.partition("::test_cell[")
+            if found:
+                outcomes[cell.removesuffix("]")] = outcome
+    Path(path).write_text(json.dumps(outcomes, indent=0, sort_keys=True))

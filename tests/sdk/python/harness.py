@@ -66,7 +66,7 @@ class Server:
 
 
 class Testkit(Server):
-    """Both scripted providers and their oracle."""
+    """The scripted providers and their oracle."""
 
     __test__ = False
 
@@ -74,6 +74,7 @@ class Testkit(Server):
         super().__init__([str(binary("TESTKIT_BIN", "tollgate-testkit")), "--until-stdin-closes"], folder / "testkit.log")
         self.openai = self.ready["openai"]
         self.anthropic = self.ready["anthropic"]
+        self.gemini = self.ready["gemini"]
 
     def records(self, model, **filters):
         """Attempts at one model name; `count=` and `ended=` wait for them."""
@@ -82,7 +83,7 @@ class Testkit(Server):
             return json.load(answer)
 
     def register(self, scenario):
-        """Adds a script to both providers; returns its name."""
+        """Adds a script to every provider; returns its name."""
         body = json.dumps(scenario).encode()
         with urllib.request.urlopen(f"{self.ready['control']}/scenarios", body, timeout=30) as answer:
             return json.load(answer)[0]
@@ -96,7 +97,7 @@ class Testkit(Server):
 
 
 class Tollgate(Server):
-    """The gateway with one provider row per dialect, both scripted."""
+    """The gateway with one scripted provider for each dialect and variant. Two keys are known to it."""
 
     def __init__(self, testkit, folder):
         config = folder / "tollgate.toml"
@@ -111,11 +112,30 @@ api_key = "test-openai"
 kind = "anthropic"
 base_url = "{testkit.anthropic}"
 api_key = "test-anthropic"
+
+[providers.openai]
+base_url = "{testkit.openai}"
+api_key = "test-openai"
+
+[providers.mistral]
+base_url = "{testkit.openai}"
+api_key = "test-openai"
+
+[providers.gem]
+kind = "google"
+base_url = "{testkit.gemini}"
+api_key = "test-gemini"
 """
         )
-        self.key = virtual_key()
-        # No provider key of the machine may switch another provider on.
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TOLLGATE_KEY": self.key}
+        self.key, self.other_key = virtual_key(), virtual_key()
         command = [str(binary("TOLLGATE_BIN", "tollgate")), "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "data")]
-        super().__init__([*command, "--config", str(config), "--json"], folder / "tollgate.log", environment)
+        command += ["--config", str(config), "--json"]
+        # A start adds the key of its environment to those that the data folder knows.
+        Server(command, folder / "first.log", self.environment(folder, self.other_key)).stop()
+        super().__init__(command, folder / "tollgate.log", self.environment(folder, self.key))
         self.url = self.ready["url"]
+
+    @staticmethod
+    def environment(folder, key):
+        """No provider key of the machine may switch another provider on."""
+        return {"PATH": os.environ["PATH"], "HOME": str(folder), "TOLLGATE_KEY": key}
