@@ -39,8 +39,12 @@ async fn last(mut generation: Generation) -> Event {
 #[tokio::test]
 async fn a_panic_fails_the_running_and_the_next_request_works() {
     let engine = engine(Limits::default());
-    let running = engine.generate(request("Tollgate", None)).await.unwrap();
+    // Both wait in the queue while the model is loaded, so that no generation is quick enough to end before.
+    let mut starting = std::pin::pin!(engine.generate(request("Tollgate", None)));
+    let first = std::future::poll_fn(|cx| std::task::Poll::Ready(starting.as_mut().poll(cx))).await;
+    assert!(first.is_pending());
     engine.panic_worker();
+    let running = starting.await.unwrap();
     let Event::Failed(error) = last(running).await else {
         panic!("the generation must fail");
     };
