@@ -10,7 +10,7 @@ import hashlib, json, pathlib
 fixtures = pathlib.Path("../crates/dialect/src")
 corpus = pathlib.Path("corpus")
 # The order of the targets' own list of dialects.
-dialects = {"openai_chat": 0, "openai_completions": 1, "openai_embeddings": 2, "anthropic": 3, "gemini": 4}
+dialects = {"openai_chat": 0, "openai_completions": 1, "openai_embeddings": 2, "openai_responses": 3, "anthropic": 4, "gemini": 5}
 
 def seed(target, data):
     folder = corpus / target

@@ -2,15 +2,13 @@
 //! written is a lawful stream of its own dialect. The first byte picks the dialect.
 #![no_main]
 
-mod support;
-
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use tollgate_dialect::{EncodeOptions, decoder, encoder, ir::Event, render_stream_error};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((dialect, stream)) = support::pick(data) else { return };
-    let (frames, _) = support::frames([stream]);
+    let Some((dialect, stream)) = tollgate_fuzz::pick(data) else { return };
+    let (frames, _) = tollgate_fuzz::frames([stream]);
     let mut events = Vec::new();
     let mut reader = decoder(dialect);
     for frame in &frames {
@@ -19,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     reader.finish(&mut events);
     let failed = matches!(events.last(), Some(Event::Error(_)));
     assert_ne!(reader.is_complete(), failed);
-    for to in support::CONVERSATIONS {
+    for to in tollgate_fuzz::CONVERSATIONS {
         let options = EncodeOptions { include_usage: true, ..EncodeOptions::default() };
         let mut writer = encoder(to, options);
         let mut out = BytesMut::new();
@@ -30,9 +28,9 @@ fuzz_target!(|data: &[u8]| {
         if let Some(Event::Error(error)) = events.last() {
             out.extend_from_slice(&render_stream_error(to, error, "req_1"));
         }
-        let (frames, rest) = support::frames([&*out]);
+        let (frames, rest) = tollgate_fuzz::frames([&*out]);
         assert!(rest.is_empty());
-        if support::is_malformed(&out) {
+        if tollgate_fuzz::is_malformed(&out) {
             continue;
         }
         let mut again = Vec::new();

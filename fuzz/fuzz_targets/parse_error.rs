@@ -2,13 +2,11 @@
 //! every family. The first byte picks the dialect, the next two the status.
 #![no_main]
 
-mod support;
-
 use libfuzzer_sys::fuzz_target;
 use tollgate_dialect::{RawObject, parse_error, render_error};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((dialect, rest)) = support::pick(data) else { return };
+    let Some((dialect, rest)) = tollgate_fuzz::pick(data) else { return };
     let [high, low, body @ ..] = rest else { return };
     let status = 200 + u16::from_be_bytes([*high, *low]) % 400;
     let retry_after = std::str::from_utf8(&body[..body.len().min(8)]).ok();
@@ -16,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(error.message().len() <= 2_200);
     assert!(!error.message().contains("://"));
     assert!(!error.message().contains(char::is_control));
-    for to in support::CONVERSATIONS {
+    for to in tollgate_fuzz::CONVERSATIONS {
         let wire = render_error(to, &error, "req_1");
         assert!((400..600).contains(&wire.status));
         RawObject::parse(wire.body).expect("an error is JSON");

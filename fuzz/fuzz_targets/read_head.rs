@@ -2,14 +2,12 @@
 //! the dialect.
 #![no_main]
 
-mod support;
-
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tollgate_dialect::{ModelTraits, Quirks, RawObject, Target, ToolChoiceSupport, patch_request, read_head};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((dialect, body)) = support::pick(data) else { return };
+    let Some((dialect, body)) = tollgate_fuzz::pick(data) else { return };
     let Ok(raw) = RawObject::parse(Bytes::copy_from_slice(body)) else { return };
     if read_head(dialect, &raw).is_err() {
         return;

@@ -2,14 +2,12 @@
 //! how long the pieces are.
 #![no_main]
 
-mod support;
-
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((step, stream)) = data.split_first() else { return };
-    let (whole, rest) = support::frames([stream]);
-    let (split, split_rest) = support::frames(stream.chunks(usize::from(*step).max(1)));
+    let (whole, rest) = tollgate_fuzz::frames([stream]);
+    let (split, split_rest) = tollgate_fuzz::frames(stream.chunks(usize::from(*step).max(1)));
     assert_eq!(whole, split);
     assert_eq!(rest, split_rest);
     let mut joined: Vec<u8> = whole.iter().flat_map(|frame| frame.raw.to_vec()).collect();

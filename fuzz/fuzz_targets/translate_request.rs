@@ -1,8 +1,6 @@
 //! Every request, from every dialect into every other: refused, or a body that the other dialect accepts.
 #![no_main]
 
-mod support;
-
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tollgate_dialect::{
@@ -10,7 +8,7 @@ use tollgate_dialect::{
 };
 
 fuzz_target!(|data: &[u8]| {
-    let Some((dialect, body)) = support::pick(data) else { return };
+    let Some((dialect, body)) = tollgate_fuzz::pick(data) else { return };
     let Ok(raw) = RawObject::parse(Bytes::copy_from_slice(body)) else { return };
     let Ok(request) = parse_request(dialect, &raw) else { return };
     let plain = ModelTraits::default();
@@ -23,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let quirks = Quirks::default();
     for traits in [&plain, &thinking] {
         let target = Target { model: "m", traits, quirks: &quirks };
-        for to in [Dialect::OpenAiCompletions].into_iter().chain(support::CONVERSATIONS) {
+        for to in [Dialect::OpenAiCompletions].into_iter().chain(tollgate_fuzz::CONVERSATIONS) {
             if let Ok(rendered) = render_request(to, &request, target) {
                 let body = RawObject::parse(rendered.body).expect("a rendered body is a body");
                 read_head(to, &body).expect("a rendered request passes its own dialect's checks");

@@ -1,5 +1,4 @@
 //! What the targets share.
-#![allow(dead_code, reason = "each target uses some of it, and one of them all")]
 
 use bytes::Bytes;
 use tollgate_dialect::{
@@ -7,10 +6,11 @@ use tollgate_dialect::{
     frame::{Frame, SseFramer},
 };
 
-pub const DIALECTS: [Dialect; 7] = [
+pub const DIALECTS: [Dialect; 8] = [
     Dialect::OpenAiChat,
     Dialect::OpenAiCompletions,
     Dialect::OpenAiEmbeddings,
+    Dialect::OpenAiResponses,
     Dialect::AnthropicMessages,
     Dialect::GeminiGenerate,
     Dialect::GeminiEmbed,
@@ -18,8 +18,9 @@ pub const DIALECTS: [Dialect; 7] = [
 ];
 
 /// The dialects that a conversation is translated between.
-pub const CONVERSATIONS: [Dialect; 3] = [
+pub const CONVERSATIONS: [Dialect; 4] = [
     Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
     Dialect::AnthropicMessages,
     Dialect::GeminiGenerate,
 ];
