@@ -11,7 +11,7 @@ from routes import CODEX_ON_ANTHROPIC
 CODEX = HERE / "node_modules/.bin/codex"
 
 
-NO_SUBAGENTS = "[agents]\nenabled = false\n"
+NO_AGENTS = "[agents]\nenabled = false\n"
 
 
 def codex(desk, tollgate, model, prompt, settings=""):
@@ -74,14 +74,14 @@ def test_runs_a_command_with_its_shell(testkit, tollgate, desk, provider):
         assert FIRST_THOUGHT in json.dumps(answered["body"])
 
 
-# Under a name that it knows, Codex finds its subagents by a search that it runs itself, a tool of a kind of its own.
+# Under a name that it knows, Codex finds the agents that it can start by a search of its own, a tool of a kind of its own.
 @pytest.mark.parametrize(
     "settings",
     [
-        NO_SUBAGENTS,
+        NO_AGENTS,
         "",
     ],
-    ids=["no-subagents", "as-it-comes"],
+    ids=["no-agents", "as-it-comes"],
 )
 def test_patches_a_file_under_a_gpt_name_that_an_anthropic_provider_serves(testkit, tollgate, desk, settings):
     """Under a name that it knows, Codex offers `apply_patch` as a custom tool, which takes text and not JSON."""
