@@ -89,10 +89,6 @@ impl Gateway {
         begun: &Bytes,
         answer: Response<Body>,
     ) {
-        // Who takes the id out decides what becomes of the response: this, or who cancelled or deleted it.
-        if self.shared.memory.running.lock().remove(id).is_none() {
-            return;
-        }
         let is_good = answer.status().is_success();
         let Body::Whole(body) = answer.into_body() else {
             return;
@@ -111,6 +107,12 @@ impl Gateway {
         } else {
             failed(begun, &body)
         };
+        // Who takes the id out decides what becomes of the response: this, or who cancelled or deleted it. The lock
+        // is held until the response is kept, so that it is never neither running nor whole.
+        let mut running = self.shared.memory.running.lock();
+        if !running.contains_key(id) {
+            return;
+        }
         match ended {
             Ok(ended) if is_good => keeping.keep(&self.shared, &caller.key_id, "", &ended),
             Ok(ended) => keeping.keep_response(&self.shared, &caller.key_id, "", &ended),
@@ -118,6 +120,7 @@ impl Gateway {
                 tracing::error!("a response in the background could not be kept: {error}");
             }
         }
+        running.remove(id);
     }
 }
 

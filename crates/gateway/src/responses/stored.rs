@@ -99,11 +99,23 @@ impl Gateway {
 
     /// A response whose work ended with the process that did it says so.
     fn as_it_is(&self, object: &Object, response: &Bytes) -> Result<Bytes> {
-        let raw = RawObject::parse(response.clone())?;
-        let runs = self.shared.memory.running.lock().contains_key(&object.id);
-        if raw.get("status") != Some("\"in_progress\"") || runs {
+        let is_in_progress = |response: &Bytes| {
+            let raw = RawObject::parse(response.clone())?;
+            Ok::<_, Error>(raw.get("status") == Some("\"in_progress\""))
+        };
+        let runs = || self.shared.memory.running.lock().contains_key(&object.id);
+        if !is_in_progress(response)? || runs() {
             return Ok(response.clone());
         }
+        // It may have ended between the reading and the question whether it runs.
+        let now = self.shared.recent(object.kind, &object.id)?;
+        let now = now.as_ref().map_or(Ok(response.clone()), |object| {
+            Ok::<_, Error>(Bytes::from(read_turn(object)?.response.get().to_owned()))
+        })?;
+        if !is_in_progress(&now)? {
+            return Ok(now);
+        }
+        let raw = RawObject::parse(now)?;
         let error = r#"{"code":"server_error","message":"The gateway was restarted while it worked on this response. Send the request again."}"#;
         Ok(raw.with(&[("status", Some("\"failed\"")), ("error", Some(error))]))
     }
