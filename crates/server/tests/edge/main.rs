@@ -1,7 +1,10 @@
 //! The whole service over real sockets, between a raw client and the scripted providers.
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
 
+mod asks;
 mod credentials;
+mod dialects;
+mod memory;
 mod operations;
 mod requests;
 mod streams;
