@@ -1,4 +1,4 @@
-//! What a call consumed, in tokens.
+//! What a call consumed: tokens, and what else a provider charges for.
 
 /// Tokens of one call in disjoint buckets: their sum is everything the call consumed, and each token
 /// stands in exactly one of them. Vendors nest these figures differently (cached tokens inside or
@@ -17,14 +17,55 @@ pub struct Usage {
     pub cache_write_1h: Option<u64>,
     /// Audio tokens of the input.
     pub audio_input: Option<u64>,
+    /// Image tokens of the input, where the provider tells them apart.
+    pub image_input: Option<u64>,
     /// Output tokens that are neither reasoning nor audio.
     pub output: u64,
     /// Output tokens spent on reasoning, shown or hidden.
     pub reasoning: Option<u64>,
     /// Audio tokens of the output.
     pub audio_output: Option<u64>,
+    /// Image tokens of the output.
+    pub image_output: Option<u64>,
+    /// Searches that the provider ran for the call and charges by the piece.
+    pub searches: Option<u64>,
+    /// Images that were made and are charged by the piece.
+    pub images: Option<u64>,
+    /// Sound that is charged by its length, in milliseconds.
+    pub audio_ms: Option<u64>,
+    /// Text that is charged by the character (speech).
+    pub characters: Option<u64>,
+    /// The service tier in which the provider served the call.
+    pub tier: ServiceTier,
+    /// Where the call was served, when that has a price.
+    pub region: Region,
     /// Where the figures come from.
     pub provenance: Provenance,
+}
+
+/// A provider's terms of service that change the price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServiceTier {
+    #[default]
+    Standard,
+    /// Within a day, at a lower price.
+    Batch,
+    /// Slower, at a lower price.
+    Flex,
+    /// Sooner, at a higher price.
+    Priority,
+    /// Faster output at a higher price (Anthropic `speed: fast`, OpenAI `ultrafast`).
+    Fast,
+}
+
+/// Where a call was served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Region {
+    /// Wherever the provider likes.
+    #[default]
+    Global,
+    /// In the United States only (Anthropic `inference_geo: us`).
+    Us,
 }
 
 /// How much a usage figure can be trusted.
@@ -49,6 +90,7 @@ impl Usage {
             self.cache_write,
             self.cache_write_1h,
             self.audio_input,
+            self.image_input,
         ]
         .into_iter()
         .flatten()
@@ -57,10 +99,31 @@ impl Usage {
 
     /// Everything that came out.
     pub fn output_total(&self) -> u64 {
-        [self.reasoning, self.audio_output]
+        [self.reasoning, self.audio_output, self.image_output]
             .into_iter()
             .flatten()
             .fold(self.output, u64::saturating_add)
+    }
+}
+
+impl ServiceTier {
+    pub const ALL: [Self; 5] = [
+        Self::Standard,
+        Self::Batch,
+        Self::Flex,
+        Self::Priority,
+        Self::Fast,
+    ];
+
+    /// The word for it in the ledger and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServiceTier::Standard => "standard",
+            ServiceTier::Batch => "batch",
+            ServiceTier::Flex => "flex",
+            ServiceTier::Priority => "priority",
+            ServiceTier::Fast => "fast",
+        }
     }
 }
 

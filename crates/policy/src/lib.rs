@@ -4,5 +4,8 @@
 //! The traits that stores implement stand here, beside the decisions that need them.
 
 pub mod key;
+pub mod ledger;
 pub mod objects;
 pub mod retry;
+pub mod rules;
+pub mod scope;

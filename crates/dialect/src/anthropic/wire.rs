@@ -227,6 +227,7 @@ impl WireUsage {
             reasoning,
             audio_output: None,
             provenance,
+            ..Usage::default()
         }
     }
 }

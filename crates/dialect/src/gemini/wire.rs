@@ -221,6 +221,7 @@ impl WireUsage<'_> {
             reasoning,
             audio_output,
             provenance,
+            ..Usage::default()
         }
     }
 }

@@ -285,6 +285,7 @@ impl WireUsage {
             } else {
                 Provenance::Unknown
             },
+            ..Usage::default()
         }
     }
 }

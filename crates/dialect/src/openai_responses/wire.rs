@@ -204,6 +204,7 @@ impl WireUsage {
             } else {
                 Provenance::Unknown
             },
+            ..Usage::default()
         }
     }
 }

@@ -1,0 +1,208 @@
+//! Money as whole nano-dollars: what a call cost, what a budget allows.
+//!
+//! No float touches it. Prices are finer than a nano-dollar per token, so they have a unit of their own
+//! ([`Rate`]); a sum of tokens times rates is rounded once, at the end, to the nearest nano-dollar.
+
+use std::{fmt, iter::Sum, ops::AddAssign};
+
+/// An amount in nano-dollars (10⁻⁹ US dollars). Sums saturate far beyond any real amount (±10²⁹ dollars).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money(i128);
+
+/// A price: nano-dollars for one million units (tokens, images, seconds, characters, calls). The published
+/// figure "$2.50 per million tokens" is the rate 2,500,000,000; nine decimals of a published figure fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(pub u64);
+
+/// Nano-dollars in a dollar.
+const NANOS: i128 = 1_000_000_000;
+/// Units that a rate is for.
+const UNITS: i128 = 1_000_000;
+
+// === impl Money ===
+
+impl Money {
+    pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(i128::MAX);
+
+    pub const fn from_nanos(nanos: i128) -> Self {
+        Self(nanos)
+    }
+
+    pub const fn nanos(self) -> i128 {
+        self.0
+    }
+
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// What is left of `self` when `other` is taken away; never below zero.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        self.minus(other).max(Self::ZERO)
+    }
+
+    #[must_use]
+    pub const fn times(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor as i128))
+    }
+
+    /// Reads dollars in decimal notation (`12`, `0.25`, `$3.000000001`): digits, and at most nine after the
+    /// point. `None` for anything else: signs, exponents, separators, a tenth decimal.
+    pub fn parse(text: &str) -> Option<Self> {
+        decimal(text.strip_prefix('$').unwrap_or(text)).map(Self)
+    }
+}
+
+impl fmt::Display for Money {
+    /// Dollars with as many decimals as are needed, at least two: `$0.30`, `$0.000041`, `-$1.00`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}${}", Plain(self.0.unsigned_abs()))
+    }
+}
+
+/// An amount without its sign and unit.
+struct Plain(u128);
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / NANOS as u128, self.0 % NANOS as u128);
+        let digits = format!("{rest:09}");
+        let kept = digits.trim_end_matches('0').len().max(2);
+        write!(f, "{whole}.{}", digits.get(..kept).unwrap_or("00"))
+    }
+}
+
+impl Money {
+    /// Dollars in plain decimal notation, as JSON and CSV have them: `0.30`, `-1.00`.
+    pub fn to_decimal(self) -> String {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        format!("{sign}{}", Plain(self.0.unsigned_abs()))
+    }
+}
+
+impl AddAssign for Money {
+    fn add_assign(&mut self, other: Self) {
+        *self = self.plus(other);
+    }
+}
+
+impl Sum for Money {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Self::plus)
+    }
+}
+
+// === impl Rate ===
+
+impl Rate {
+    pub const FREE: Self = Self(0);
+
+    /// Reads dollars for one million units, in decimal notation as [`Money::parse`] does.
+    pub fn per_million(text: &str) -> Option<Self> {
+        u64::try_from(decimal(text.strip_prefix('$').unwrap_or(text))?)
+            .ok()
+            .map(Self)
+    }
+
+    /// What these numbers of units cost together, rounded once to the nearest nano-dollar (a half goes up).
+    pub fn total(parts: impl IntoIterator<Item = (u64, Rate)>) -> Money {
+        let exact = parts.into_iter().fold(0_i128, |sum, (units, rate)| {
+            sum.saturating_add(i128::from(units).saturating_mul(i128::from(rate.0)))
+        });
+        Money(exact.saturating_add(UNITS / 2) / UNITS)
+    }
+
+    /// As [`Rate::total`], with what is beyond a whole nano-dollar rounded up: for a bound.
+    pub fn bound(parts: impl IntoIterator<Item = (u64, Rate)>) -> Money {
+        let exact = parts.into_iter().fold(0_i128, |sum, (units, rate)| {
+            sum.saturating_add(i128::from(units).saturating_mul(i128::from(rate.0)))
+        });
+        Money(exact.saturating_add(UNITS - 1) / UNITS)
+    }
+
+    /// The published figure: dollars for one million units.
+    pub fn to_decimal(self) -> String {
+        Plain(u128::from(self.0)).to_string()
+    }
+}
+
+/// Nano-units of a decimal number with at most nine decimals and twelve digits before the point.
+fn decimal(text: &str) -> Option<i128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits(whole) || !are_digits(fraction) || whole.len() > 12 || fraction.len() > 9 {
+        return None;
+    }
+    let whole: i128 = whole.parse().ok()?;
+    let nanos: i128 = format!("{fraction:0<9}").parse().ok()?;
+    Some(whole * NANOS + nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_and_written_exactly() {
+        for (text, nanos, shown) in [
+            ("0", 0, "$0.00"),
+            ("12", 12_000_000_000, "$12.00"),
+            ("$0.3", 300_000_000, "$0.30"),
+            ("0.000000001", 1, "$0.000000001"),
+            (
+                "999999999999.999999999",
+                999_999_999_999_999_999_999,
+                "$999999999999.999999999",
+            ),
+        ] {
+            let money = Money::parse(text).unwrap();
+            assert_eq!((money.nanos(), money.to_string().as_str()), (nanos, shown));
+        }
+        assert_eq!(Money::from_nanos(-1_500_000_000).to_string(), "-$1.50");
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1,5",
+            "0.0000000001",
+            "1 ",
+            "١",
+            "$",
+            "1000000000000",
+        ] {
+            assert_eq!(Money::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_sum_of_parts_is_rounded_once() {
+        let rate = Rate::per_million("0.0005").unwrap();
+        // Each alone is half a nano-dollar.
+        assert_eq!(Rate::total([(1, rate)]).nanos(), 1);
+        assert_eq!(Rate::total([(1, rate), (1, rate), (1, rate)]).nanos(), 2);
+        assert_eq!(Rate::bound([(1, Rate(1))]).nanos(), 1);
+        assert_eq!(Rate::bound([(0, rate)]), Money::ZERO);
+        assert_eq!(
+            Rate::total([(u64::MAX, Rate(u64::MAX))]),
+            Rate::total([(u64::MAX, Rate(u64::MAX))])
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The ledger's words: what is written down of each attempt, and in which order it may change.
+//!
+//! An attempt is opened before its first byte goes to a provider and closed exactly once afterwards. The
+//! order is `held -> dispatched -> settled | unknown`, or `held -> released` when nothing was ever sent.
+
+use tollgate_base::{Money, Result, UnixMillis, Usage};
+
+use crate::scope::Scope;
+
+/// One try of one call: the request id and the try's number, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId {
+    pub request_id: String,
+    pub number: u32,
+}
+
+/// What is known of an attempt when it begins. It is durable before the first byte is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub id: AttemptId,
+    /// When the call was admitted: decides the window that the attempt belongs to.
+    pub at: UnixMillis,
+    pub key_id: String,
+    pub project_id: Option<String>,
+    pub team_id: Option<String>,
+    /// `generation`, `embeddings`, or the name of an operation that is passed through.
+    pub operation: String,
+    pub dialect: String,
+    /// The model that the caller asked for.
+    pub route: String,
+    /// The provider's configured name, and its name of the model.
+    pub provider: String,
+    pub model: String,
+    pub stream: bool,
+    /// The most that the attempt can cost; `None` when its price is not known.
+    pub held: Option<Money>,
+    /// Upper bounds in tokens.
+    pub held_input: u64,
+    pub held_output: u64,
+    pub price_version: String,
+    /// The caller's own labels for reports, in order.
+    pub tags: Vec<(String, String)>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub id: AttemptId,
+    pub at: UnixMillis,
+    pub outcome: AttemptOutcome,
+    pub usage: Usage,
+    pub cost: Cost,
+    /// The rates that were used, as `name=dollars per million` pairs separated by spaces.
+    pub unit_prices: String,
+    /// The error's code, or empty.
+    pub code: String,
+    /// Milliseconds from the attempt's beginning to the first event and to the end.
+    pub first_event_ms: Option<u64>,
+    pub duration_ms: u64,
+}
+
+/// What an attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttemptOutcome {
+    /// The provider's answer came to its end.
+    Complete,
+    /// The provider failed or refused.
+    Failed,
+    /// The caller left before the end.
+    ClientGone,
+    /// Answered from the cache, nothing was sent.
+    CacheHit,
+}
+
+/// What an attempt cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// To the nano-dollar, by the provider's own report or by our estimate; the usage's provenance says which.
+    Known(Money),
+    /// The price is not known: never to be taken for zero.
+    Unknown,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttemptState {
+    /// Money is held; nothing has been sent.
+    Held,
+    /// It may have been sent.
+    Dispatched,
+    /// It ended, and what it cost is booked.
+    Settled,
+    /// It ended without having been sent.
+    Released,
+    /// Nobody knows how it ended (the process died). Its hold counts until somebody resolves it.
+    Unknown,
+}
+
+/// A change of the ledger, in the order in which it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Opened(Opening),
+    Dispatched(AttemptId),
+    Settled(Settlement),
+    Released(AttemptId),
+    /// What recovery says of an attempt that a dead process left dispatched.
+    Lost(AttemptId, UnixMillis),
+    /// What an administrator says of a lost attempt: the cost that it is booked with.
+    Resolved(AttemptId, UnixMillis, Money),
+}
+
+/// Money that counts against one scope in one period: what admission starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Posted {
+    /// Booked costs, and the holds of attempts whose outcome is unknown.
+    pub money: Money,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub requests: u64,
+}
+
+/// Where entries end up, and what is asked of them. Applying the same entry twice changes nothing.
+pub trait LedgerStore: Send + Sync + std::fmt::Debug {
+    /// Applies entries in one transaction. An entry that contradicts the order above is refused whole: see `apply`.
+    fn apply(&self, entries: &[Entry]) -> Result<Applied>;
+    /// Everything that `scope` used between two instants (from, inclusive; to, exclusive), by admission.
+    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted>;
+    /// Attempts that have begun and not ended.
+    fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>>;
+}
+
+/// What became of entries that were applied together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Entries that changed something.
+    pub changed: usize,
+    /// Entries that were known already.
+    pub repeated: usize,
+    /// Entries that cannot be: their index and why. The others are applied all the same.
+    pub refused: Vec<(usize, String)>,
+}
+
+impl AttemptState {
+    /// The word for it in the store and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptState::Held => "held",
+            AttemptState::Dispatched => "dispatched",
+            AttemptState::Settled => "settled",
+            AttemptState::Released => "released",
+            AttemptState::Unknown => "unknown",
+        }
+    }
+}
+
+impl AttemptOutcome {
+    /// The word for it in the store and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptOutcome::Complete => "complete",
+            AttemptOutcome::Failed => "failed",
+            AttemptOutcome::ClientGone => "client_gone",
+            AttemptOutcome::CacheHit => "cache_hit",
+        }
+    }
+}
+
+impl std::fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.request_id, self.number)
+    }
+}
