@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tollgate_base::Secret;
+use tollgate_base::{Money, Rate, Secret};
+use tollgate_policy::rules::{Measure, Period};
 
 use crate::model::{
-    LogFormat, LogLevel, LogSettings, RetrySettings, ServerSettings, Strategy, StreamSettings,
+    Disconnect, Durability, LedgerSettings, LogFormat, LogLevel, LogSettings, NearBudget,
+    RetrySettings, ServerSettings, Strategy, StreamSettings, UnknownPrice,
 };
 
 #[derive(Debug)]
@@ -24,8 +26,12 @@ pub(crate) struct Draft {
     pub(crate) log: LogSettings,
     pub(crate) streaming: StreamSettings,
     pub(crate) retry: RetrySettings,
+    pub(crate) ledger: LedgerSettings,
     pub(crate) providers: BTreeMap<String, ProviderDraft>,
     pub(crate) routes: BTreeMap<String, RouteDraft>,
+    pub(crate) prices: BTreeMap<String, PriceDraft>,
+    pub(crate) limits: BTreeMap<String, LimitDraft>,
+    pub(crate) budgets: BTreeMap<String, BudgetDraft>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +65,45 @@ pub(crate) struct RouteDraft {
     pub(crate) targets: Vec<String>,
     pub(crate) strategy: Strategy,
     pub(crate) strict: Option<bool>,
+    pub(crate) near_budget: NearBudget,
+    pub(crate) on_disconnect: Option<Disconnect>,
+}
+
+/// Dollars for a million, by what is paid for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PriceDraft {
+    pub(crate) free: bool,
+    pub(crate) input: Option<Rate>,
+    pub(crate) output: Option<Rate>,
+    pub(crate) cache_read: Option<Rate>,
+    pub(crate) cache_write: Option<Rate>,
+    pub(crate) cache_write_1h: Option<Rate>,
+    pub(crate) reasoning: Option<Rate>,
+    pub(crate) audio_input: Option<Rate>,
+    pub(crate) audio_output: Option<Rate>,
+    pub(crate) image_input: Option<Rate>,
+    pub(crate) image_output: Option<Rate>,
+    pub(crate) image: Option<Rate>,
+    pub(crate) second: Option<Rate>,
+    pub(crate) character: Option<Rate>,
+    pub(crate) search: Option<Rate>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LimitDraft {
+    pub(crate) scope: Option<String>,
+    pub(crate) measure: Option<Measure>,
+    pub(crate) most: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BudgetDraft {
+    pub(crate) scope: Option<String>,
+    pub(crate) limit: Option<Money>,
+    pub(crate) period: Period,
+    pub(crate) zone: String,
+    pub(crate) hard: bool,
+    pub(crate) thresholds: Vec<String>,
 }
 
 /// A place for a value of type `T`: the type itself, an optional one, or one with a narrower range.
@@ -83,8 +128,12 @@ impl Default for Draft {
             log: LogSettings::default(),
             streaming: StreamSettings::default(),
             retry: RetrySettings::default(),
+            ledger: LedgerSettings::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            budgets: BTreeMap::new(),
         }
     }
 }
@@ -137,6 +186,23 @@ impl Default for RouteDraft {
             targets: Vec::new(),
             strategy: Strategy::Order,
             strict: None,
+            near_budget: NearBudget::Clamp,
+            on_disconnect: None,
+        }
+    }
+}
+
+// === impl BudgetDraft ===
+
+impl Default for BudgetDraft {
+    fn default() -> Self {
+        Self {
+            scope: None,
+            limit: None,
+            period: Period::Month,
+            zone: "UTC".to_owned(),
+            hard: true,
+            thresholds: vec!["80%".to_owned(), "100%".to_owned()],
         }
     }
 }
@@ -195,6 +261,40 @@ impl Holds<u64> for Option<usize> {
     }
 }
 
+impl Holds<&'static str> for Option<Measure> {
+    fn put(&mut self, word: &'static str) {
+        *self = Measure::from_word(word);
+    }
+
+    fn held(&self) -> Option<&'static str> {
+        self.map(Measure::as_str)
+    }
+}
+
+impl Holds<&'static str> for Period {
+    fn put(&mut self, word: &'static str) {
+        if let Some(period) = Period::from_word(word) {
+            *self = period;
+        }
+    }
+
+    fn held(&self) -> Option<&'static str> {
+        Some(self.as_str())
+    }
+}
+
+impl Holds<&'static str> for Option<Disconnect> {
+    fn put(&mut self, name: &'static str) {
+        let mut policy = Disconnect::Cancel;
+        policy.put(name);
+        *self = Some(policy);
+    }
+
+    fn held(&self) -> Option<&'static str> {
+        self.map(Disconnect::name)
+    }
+}
+
 /// An enumeration with the names that stand for its values in the file.
 macro_rules! named {
     ($($type:ty { $($name:literal => $value:path),+ $(,)? })+) => {$(
@@ -237,5 +337,22 @@ named! {
     Strategy {
         "order" => Self::Order,
         "spread" => Self::Spread,
+    }
+    Durability {
+        "power" => Self::Power,
+        "process" => Self::Process,
+    }
+    UnknownPrice {
+        "refuse" => Self::Refuse,
+        "book" => Self::Book,
+    }
+    Disconnect {
+        "cancel" => Self::Cancel,
+        "drain" => Self::Drain,
+    }
+    NearBudget {
+        "clamp" => Self::Clamp,
+        "cheaper" => Self::Cheaper,
+        "refuse" => Self::Refuse,
     }
 }

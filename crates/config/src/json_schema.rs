@@ -3,8 +3,11 @@
 use serde_json::{Map, Value};
 use tollgate_catalog::Catalog;
 
-use crate::draft::{Draft, ProviderDraft, RouteDraft};
-use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
+use crate::draft::Draft;
+use crate::schema::{
+    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS,
+    SETTINGS, Setting,
+};
 
 /// `docs/tollgate.schema.json` (JSON Schema, draft 2020-12)
 pub fn json_schema() -> String {
@@ -16,30 +19,33 @@ pub fn json_schema() -> String {
     for setting in SETTINGS {
         *at(&mut root, setting.path) = property(setting, &mut draft);
     }
-    let mut provider = table("A provider, under the name that targets use.");
-    for setting in PROVIDER_SETTINGS {
-        *at(&mut provider, setting.path) = property(setting, &mut ProviderDraft::default());
-    }
+    let mut provider = of_table(
+        "A provider, under the name that targets use.",
+        PROVIDER_SETTINGS,
+    );
     let ids: Vec<&str> = Catalog::builtin()
         .providers()
         .iter()
         .map(|row| row.id.as_str())
         .collect();
     provider["properties"]["kind"]["enum"] = ids.into();
-    let mut route = table("A model name for callers, and what serves it.");
-    for setting in ROUTE_SETTINGS {
-        *at(&mut route, setting.path) = property(setting, &mut RouteDraft::default());
-    }
+    let mut route = of_table(
+        "A model name for callers, and what serves it.",
+        ROUTE_SETTINGS,
+    );
     route["properties"]["targets"]["minItems"] = 1.into();
     route["properties"]["targets"]["items"]["pattern"] = "^[^/]+/.+$".into();
-    let required: Vec<&str> = ROUTE_SETTINGS
-        .iter()
-        .filter(|setting| setting.absent == "required")
-        .map(|setting| setting.path)
-        .collect();
-    route["required"] = required.into();
     *at(&mut root, "providers") = named("Providers by name.", &provider);
     *at(&mut root, "routes") = named("Routes by the model name that callers use.", &route);
+    let price = of_table("What a target costs.", PRICE_SETTINGS);
+    *at(&mut root, "prices") = named(
+        "Prices by target, as `provider/model` or `provider/*`.",
+        &price,
+    );
+    let limit = of_table("A limit.", LIMIT_SETTINGS);
+    *at(&mut root, "limits") = named("Limits by name.", &limit);
+    let budget = of_table("A budget.", BUDGET_SETTINGS);
+    *at(&mut root, "budgets") = named("Budgets by name.", &budget);
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     root["title"] = "Tollgate settings".into();
     // The order must not depend on a feature that another crate switches on.
@@ -47,6 +53,23 @@ pub fn json_schema() -> String {
     let mut text = serde_json::to_string_pretty(&root).expect("a JSON value has a text");
     text.push('\n');
     text
+}
+
+/// The schema of a table whose settings these are.
+fn of_table<D: Default>(doc: &str, settings: &[Setting<D>]) -> Value {
+    let mut schema = table(doc);
+    for setting in settings {
+        *at(&mut schema, setting.path) = property(setting, &mut D::default());
+    }
+    let required: Vec<&str> = settings
+        .iter()
+        .filter(|setting| setting.absent == "required")
+        .map(|setting| setting.path)
+        .collect();
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
 }
 
 fn property<D>(setting: &Setting<D>, draft: &mut D) -> Value {

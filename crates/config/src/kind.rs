@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
-use tollgate_base::Secret;
+use tollgate_base::{Money, Rate, Secret};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -89,6 +89,14 @@ impl<D> Kind<D> {
             }
             Self::Path(slot) => slot(draft).put(PathBuf::from(self.text(value).map_err(at)?)),
             Self::Secret(slot) => slot(draft).put(Secret::new(self.text(value).map_err(at)?)),
+            Self::Amount(slot) => {
+                let amount = Money::parse(&decimal(value).ok_or_else(|| at(self.not(value)))?);
+                slot(draft).put(amount.ok_or_else(|| at(not_dollars()))?);
+            }
+            Self::Rate(slot) => {
+                let rate = Rate::per_million(&decimal(value).ok_or_else(|| at(self.not(value)))?);
+                slot(draft).put(rate.ok_or_else(|| at(not_dollars()))?);
+            }
             Self::Choice { names, slot } => {
                 let text = self.text(value).map_err(at)?;
                 let name = names.iter().find(|name| **name == text).ok_or_else(|| {
@@ -154,6 +162,7 @@ impl<D> Kind<D> {
         let hint = match self {
             Self::Flag(_) => "write true or false",
             Self::Count { .. } => "write a whole number without quotes",
+            Self::Amount(_) | Self::Rate(_) => "write dollars, such as 2.50",
             Self::Size { .. } => "write a number with a unit, such as \"32MiB\"",
             Self::Time { .. } => "write a number with a unit, such as \"5s\"",
             Self::List(_) => "write [\"one\", \"two\"]",
@@ -179,6 +188,7 @@ impl<D> Kind<D> {
             Self::Url(_) => "a URL",
             Self::Path(_) => "a path",
             Self::Secret(_) => "a secret",
+            Self::Amount(_) | Self::Rate(_) => "an amount in dollars",
             Self::Choice { .. } => "one of its values",
             Self::List(_) => "a list of texts",
             Self::Headers(_) => "a table of texts",
@@ -224,6 +234,8 @@ impl<D> Kind<D> {
                 .held()
                 .map(|path| quoted(&path.to_string_lossy())),
             Self::Secret(slot) => slot(draft).held().map(|_| quoted("…")),
+            Self::Amount(slot) => slot(draft).held().map(Money::to_decimal),
+            Self::Rate(slot) => slot(draft).held().map(Rate::to_decimal),
             Self::Choice { slot, .. } => slot(draft).held().map(quoted),
             Self::List(slot) => slot(draft).held().map(|texts| list_of(&texts)),
             Self::Headers(slot) => slot(draft)
@@ -250,6 +262,9 @@ impl<D> Kind<D> {
                 ("minimum", (*min).into()),
                 ("maximum", (*max).into()),
             ]),
+            Self::Amount(_) | Self::Rate(_) => {
+                object([("type", "number".into()), ("minimum", 0.into())])
+            }
             Self::Size { .. } => text("pattern", "^[0-9]+(B|KiB|MiB|GiB|KB|MB|GB)$".into()),
             Self::Time { .. } => text("pattern", "^[0-9]+(ms|s|m|h|d)$".into()),
             Self::Choice { names, .. } => text("enum", names.to_vec().into()),
@@ -322,6 +337,23 @@ fn header_value(name: &str, value: &DeValue<'_>) -> Result<Secret, Fault> {
         ));
     }
     Ok(Secret::new(text))
+}
+
+/// A decimal number as it was written: no float comes between the file and the money.
+fn decimal(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::String(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+fn not_dollars() -> Fault {
+    Fault::new(
+        "is no amount in dollars",
+        "write digits and at most nine decimals, such as 2.50; it cannot be negative",
+    )
 }
 
 fn integer(value: &DeValue<'_>) -> Option<i128> {

@@ -16,6 +16,7 @@ mod kind;
 mod load;
 mod mistake;
 mod model;
+mod money;
 mod providers;
 mod read;
 mod reference;
@@ -32,9 +33,10 @@ pub use json_schema::json_schema;
 pub use load::{FileSource, Loaded, Overrides, Sources};
 pub use mistake::{Mistake, Place, Severity};
 pub use model::{
-    AwsContainer, BUILT_IN_PROVIDER, Config, FirstKeys, Identity, LimitSettings, LogFormat,
-    LogLevel, LogSettings, Origin, Provider, RetrySettings, Route, RouteTarget, ServerSettings,
-    Strategy, StreamSettings,
+    AwsContainer, BUILT_IN_PROVIDER, Config, Disconnect, Durability, FirstKeys, Identity,
+    LedgerSettings, LimitSettings, LogFormat, LogLevel, LogSettings, NearBudget, Origin,
+    PriceSetting, Provider, RetrySettings, Route, RouteTarget, ServerSettings, Strategy,
+    StreamSettings, UnknownPrice,
 };
 pub use reference::reference;
 pub use url::{Allowances, BaseUrl, Reach, UrlFault};

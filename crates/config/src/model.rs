@@ -9,8 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tollgate_base::Secret;
+use tollgate_base::{Money, Rate, Secret};
 use tollgate_catalog::ProviderRow;
+use tollgate_policy::rules::{BudgetRule, LimitRule};
 
 use crate::url::BaseUrl;
 
@@ -26,6 +27,7 @@ pub struct Config {
     pub log: LogSettings,
     pub streaming: StreamSettings,
     pub retry: RetrySettings,
+    pub ledger: LedgerSettings,
     /// A request that cannot be carried whole to the provider's dialect is refused.
     pub strict: bool,
     /// The model that ships with the binary answers.
@@ -38,6 +40,10 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// The model names that callers use beside the providers' own, by name.
     pub routes: BTreeMap<String, Route>,
+    /// Prices that go before the price book's own.
+    pub prices: Vec<PriceSetting>,
+    pub limits: Vec<LimitRule>,
+    pub budgets: Vec<BudgetRule>,
     /// Names of rows and providers that must stay off, also when a local server of that kind is found.
     pub disabled_providers: Vec<String>,
     pub first_keys: FirstKeys,
@@ -124,6 +130,68 @@ pub struct RetrySettings {
     pub budget_floor: u32,
 }
 
+/// How calls are booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    pub durability: Durability,
+    pub unknown_price: UnknownPrice,
+    pub on_disconnect: Disconnect,
+    /// The longest that an answer without a reader is drained.
+    pub drain_time: Duration,
+    /// The most that an answer without a reader may go on to cost.
+    pub drain_cost: Money,
+    /// The largest output, in tokens, of a call that names none.
+    pub max_output_tokens: u64,
+}
+
+/// What a settled call survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The loss of power, once its last byte has gone out.
+    Power,
+    /// The death of the process.
+    Process,
+}
+
+/// What is done with a call whose price is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownPrice {
+    Refuse,
+    /// It is booked as a call of unknown cost.
+    Book,
+}
+
+/// What is done when the caller leaves before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disconnect {
+    /// The provider's work is cancelled; what was seen is booked.
+    Cancel,
+    /// The answer is read on, within bounds, for the provider's own figures.
+    Drain,
+}
+
+/// What is done when a budget has room for a part of the answer only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NearBudget {
+    /// The largest output is cut to what is left.
+    Clamp,
+    /// The route's cheaper targets are tried before that.
+    Cheaper,
+    Refuse,
+}
+
+/// A price that goes before the price book's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceSetting {
+    /// A provider's configured name.
+    pub provider: String,
+    /// Its name of the model; `*` stands for every model that no other setting names.
+    pub model: String,
+    pub free: bool,
+    /// Dollars for a million, by the setting's name: `input`, `cache_read`, `image` …
+    pub rates: Vec<(&'static str, Rate)>,
+}
+
 /// A provider that is switched on: its row of the catalogue, with what the user wrote laid over it.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -198,6 +266,8 @@ pub struct Route {
     pub strategy: Strategy,
     /// As the global setting, for this route alone.
     pub strict: bool,
+    pub near_budget: NearBudget,
+    pub on_disconnect: Disconnect,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,6 +349,21 @@ impl Default for StreamSettings {
             first_byte_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(5),
             total_timeout: Duration::from_hours(1),
+        }
+    }
+}
+
+// === impl LedgerSettings ===
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Power,
+            unknown_price: UnknownPrice::Refuse,
+            on_disconnect: Disconnect::Cancel,
+            drain_time: Duration::from_secs(30),
+            drain_cost: Money::from_nanos(100_000_000),
+            max_output_tokens: 16_384,
         }
     }
 }

@@ -10,11 +10,14 @@ use toml::de::{DeTable, DeValue};
 use crate::draft::Draft;
 use crate::findings::Findings;
 use crate::kind::key;
-use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SETTINGS, Setting};
+use crate::schema::{
+    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SETTINGS,
+    Setting,
+};
 use crate::suggest;
 
 /// The tables whose keys are the user's own names.
-const NAMED_TABLES: [&str; 2] = ["providers", "routes"];
+const NAMED_TABLES: [&str; 5] = ["budgets", "limits", "prices", "providers", "routes"];
 
 /// What was written. When the text is not TOML, the draft holds what could be saved of it and must not be
 /// looked at any further.
@@ -35,6 +38,9 @@ pub(crate) fn read(findings: &mut Findings<'_>) -> Draft {
                 draft.providers = read_named(findings, "providers", value, PROVIDER_SETTINGS);
             }
             "routes" => draft.routes = read_named(findings, "routes", value, ROUTE_SETTINGS),
+            "prices" => draft.prices = read_named(findings, "prices", value, PRICE_SETTINGS),
+            "limits" => draft.limits = read_named(findings, "limits", value, LIMIT_SETTINGS),
+            "budgets" => draft.budgets = read_named(findings, "budgets", value, BUDGET_SETTINGS),
             _ => {
                 settings.insert(name, value);
             }

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use tollgate_catalog::{Catalog, ProviderRow};
 
-use crate::draft::{Draft, ProviderDraft, RouteDraft};
-use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
+use crate::draft::{BudgetDraft, Draft, LimitDraft, PriceDraft, ProviderDraft, RouteDraft};
+use crate::schema::{
+    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS,
+    SETTINGS, Setting,
+};
 
 /// A settings file that shows each table once. A test reads it.
 pub(crate) const EXAMPLE: &str = r#"data_dir = "/var/lib/tollgate"
@@ -30,6 +33,21 @@ allow_private = true
 # A name for callers: the first target serves, the second when the first cannot.
 [routes.fast]
 targets = ["gpu/qwen3-8b", "anthropic/claude-haiku-4-5"]
+
+# Dollars for a million tokens, where the price book knows none.
+[prices."gpu/*"]
+input = 0.05
+output = 0.20
+
+# Everything together may cost 500 dollars a month.
+[budgets.everything]
+scope = "gateway"
+limit = 500
+
+[limits.openai]
+scope = "provider:openai"
+measure = "tokens-per-minute"
+most = 200000
 "#;
 
 const INTRODUCTION: &str = "\
@@ -98,6 +116,27 @@ pub fn reference() -> String {
     );
     for setting in ROUTE_SETTINGS {
         entry(&mut out, setting, &mut RouteDraft::default());
+    }
+    out.push_str(
+        "\n### `[prices.\"<provider>/<model>\"]`\n\nWhat a target costs, where the price book does not know it or is wrong for you. \
+         `<provider>/*` is for all its models.\n",
+    );
+    for setting in PRICE_SETTINGS {
+        entry(&mut out, setting, &mut PriceDraft::default());
+    }
+    out.push_str(
+        "\n### `[limits.<name>]`\n\nA limit on requests, tokens or open calls. Limits of keys, teams and projects are \
+         usually made with `tollgate limits` or the admin API instead.\n",
+    );
+    for setting in LIMIT_SETTINGS {
+        entry(&mut out, setting, &mut LimitDraft::default());
+    }
+    out.push_str(
+        "\n### `[budgets.<name>]`\n\nHow much money may be spent. Budgets of keys, teams and projects are usually made with \
+         `tollgate budgets` or the admin API instead.\n",
+    );
+    for setting in BUDGET_SETTINGS {
+        entry(&mut out, setting, &mut BudgetDraft::default());
     }
     kinds(&mut out);
     out.push_str(ENVIRONMENT);

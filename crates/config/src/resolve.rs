@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::keys::{self, Readers};
 use crate::mistake::{Place, Severity};
 use crate::model::{Config, FirstKeys, Provider, ServerSettings};
-use crate::{Overrides, providers, routes, value};
+use crate::{Overrides, money, providers, routes, value};
 
 /// The shortest first key that is taken without a word: 16 characters of 62 are 95 bits.
 const SHORTEST_FIRST_KEY: usize = 16;
@@ -46,6 +46,10 @@ pub(crate) fn resolve(
         log: draft.log.clone(),
         streaming: draft.streaming.clone(),
         retry: draft.retry.clone(),
+        ledger: draft.ledger.clone(),
+        prices: money::prices(draft, &providers, findings),
+        limits: money::limits(draft, findings),
+        budgets: money::budgets(draft, findings),
         strict: draft.strict,
         built_in_model: draft.built_in_model,
         detect_local_servers: draft.detect_local_servers,

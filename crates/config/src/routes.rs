@@ -84,6 +84,10 @@ fn route(
         targets,
         strategy: written.strategy,
         strict: written.strict.unwrap_or(known.draft.strict),
+        near_budget: written.near_budget,
+        on_disconnect: written
+            .on_disconnect
+            .unwrap_or(known.draft.ledger.on_disconnect),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use tollgate_base::Secret;
 
-use crate::draft::{Draft, ProviderDraft, RouteDraft};
+use crate::draft::{BudgetDraft, Draft, LimitDraft, ProviderDraft, RouteDraft};
 use crate::kind::key;
 use crate::model::{Config, Identity, Origin, Provider, Route};
 use crate::reference::{push, split};
-use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
+use crate::schema::{
+    BUDGET_SETTINGS, LIMIT_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting,
+};
 use crate::url::Reach;
 
 impl Config {
@@ -47,8 +49,64 @@ impl Config {
                 line(&mut out, setting, &mut draft);
             }
         }
+        self.money(&mut out);
         out
     }
+}
+
+impl Config {
+    fn money(&self, out: &mut String) {
+        for price in &self.prices {
+            let target = format!("{}/{}", price.provider, price.model);
+            push(out, format_args!("\n[prices.{}]\n", key(&target)));
+            if price.free {
+                out.push_str("free = true\n");
+            }
+            for (name, rate) in &price.rates {
+                push(out, format_args!("{name} = {}\n", rate.to_decimal()));
+            }
+        }
+        for limit in &self.limits {
+            push(
+                out,
+                format_args!("\n[limits.{}]\n", key(local_name(&limit.id))),
+            );
+            let mut draft = LimitDraft {
+                scope: Some(limit.scope.to_string()),
+                measure: Some(limit.measure),
+                most: Some(limit.most),
+            };
+            for setting in LIMIT_SETTINGS {
+                line(out, setting, &mut draft);
+            }
+        }
+        for budget in &self.budgets {
+            push(
+                out,
+                format_args!("\n[budgets.{}]\n", key(local_name(&budget.id))),
+            );
+            let mut draft = BudgetDraft {
+                scope: Some(budget.scope.to_string()),
+                limit: Some(budget.limit),
+                period: budget.period,
+                zone: budget.zone.clone(),
+                hard: budget.hard,
+                thresholds: budget
+                    .thresholds
+                    .iter()
+                    .map(|share| format!("{share}%"))
+                    .collect(),
+            };
+            for setting in BUDGET_SETTINGS {
+                line(out, setting, &mut draft);
+            }
+        }
+    }
+}
+
+/// The name of a rule in the file.
+fn local_name(id: &str) -> &str {
+    id.strip_prefix("config:").unwrap_or(id)
 }
 
 fn line<D>(out: &mut String, setting: &Setting<D>, draft: &mut D) {
@@ -78,6 +136,7 @@ fn draft_of(config: &Config) -> Draft {
         log: config.log.clone(),
         streaming: config.streaming.clone(),
         retry: config.retry.clone(),
+        ledger: config.ledger.clone(),
         ..Draft::default()
     }
 }
@@ -143,5 +202,7 @@ fn draft_of_route(route: &Route) -> RouteDraft {
             .collect(),
         strategy: route.strategy,
         strict: Some(route.strict),
+        near_budget: route.near_budget,
+        on_disconnect: Some(route.on_disconnect),
     }
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod generated;
+mod money;
 mod mutations;
 mod sources;
 

@@ -1,109 +1,15 @@
-//! The one table of all settings: name, type, range, documentation, example, and the field that it fills.
-//!
-//! The checker reads a file by it, the reference page and the JSON Schema are printed from it, and the
-//! defaults are what the fields hold before anything is written. A homogeneous table, so it is long.
+//! The settings that stand at the top of the file and in its fixed tables.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tollgate_base::Secret;
-
-use crate::draft::{Draft, Holds, ProviderDraft, RouteDraft};
-use crate::model::{LogFormat, LogLevel, Strategy};
-
-/// The field of `D` that a setting fills.
-pub(crate) type Slot<D, T> = for<'a> fn(&'a mut D) -> &'a mut dyn Holds<T>;
-
-/// One setting of the table `D`.
-pub(crate) struct Setting<D: 'static> {
-    /// Dotted, inside its table: `server.limits.body_bytes`, `base_url`.
-    pub(crate) path: &'static str,
-    pub(crate) kind: Kind<D>,
-    /// What it does, in sentences.
-    pub(crate) doc: &'static str,
-    /// What an absent value means, where that is not a fixed value.
-    pub(crate) absent: &'static str,
-    /// A value as it stands in the file.
-    pub(crate) example: &'static str,
-}
-
-/// What a setting holds, and where it goes.
-pub(crate) enum Kind<D: 'static> {
-    Flag(Slot<D, bool>),
-    Count {
-        min: u64,
-        max: u64,
-        slot: Slot<D, u64>,
-    },
-    /// Bytes, written with a unit.
-    Size {
-        min: u64,
-        max: u64,
-        slot: Slot<D, u64>,
-    },
-    /// Written with a unit.
-    Time {
-        min: Duration,
-        max: Duration,
-        slot: Slot<D, Duration>,
-    },
-    Address(Slot<D, SocketAddr>),
-    Text(Slot<D, String>),
-    /// The name of an environment variable.
-    Variable(Slot<D, String>),
-    Url(Slot<D, String>),
-    Path(Slot<D, PathBuf>),
-    Secret(Slot<D, Secret>),
-    Choice {
-        names: &'static [&'static str],
-        slot: Slot<D, &'static str>,
-    },
-    List(Slot<D, Vec<String>>),
-    /// Names and texts that may be secret.
-    Headers(Slot<D, BTreeMap<String, Secret>>),
-}
-
-/// A table of the file, for the reference: its header and what it is for.
-pub(crate) struct Section {
-    pub(crate) path: &'static str,
-    pub(crate) doc: &'static str,
-}
-
-pub(crate) const SECTIONS: &[Section] = &[
-    Section {
-        path: "",
-        doc: "At the top of the file, before any table.",
-    },
-    Section {
-        path: "server",
-        doc: "The HTTP service.",
-    },
-    Section {
-        path: "server.limits",
-        doc: "Bounds on what a client may send, and how slowly. They guard the service against broken and hostile clients; an answer may stream for as long as it needs.",
-    },
-    Section {
-        path: "log",
-        doc: "What the service writes to standard error. Prompts, answers and keys are never written.",
-    },
-    Section {
-        path: "streaming",
-        doc: "How long a call to a provider may take, phase by phase.",
-    },
-    Section {
-        path: "retry",
-        doc: "What happens when a provider fails before the first byte of its answer has reached the client. Nothing is retried after that.",
-    },
-];
+use super::{Kind, Setting};
+use crate::{
+    draft::Draft,
+    model::{Disconnect, Durability, LogFormat, LogLevel, UnknownPrice},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
-
-macro_rules! slot {
-    ($($field:ident).+) => { |draft| &mut draft.$($field).+ };
-}
 
 pub(crate) static SETTINGS: &[Setting<Draft>] = &[
     Setting {
@@ -428,160 +334,63 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         absent: "",
         example: "10",
     },
-];
-
-pub(crate) static PROVIDER_SETTINGS: &[Setting<ProviderDraft>] = &[
     Setting {
-        path: "kind",
-        kind: Kind::Text(slot!(kind)),
-        doc: "What it is: a name of the list of kinds below. `openai-compatible` and `anthropic-compatible` stand for any server that speaks that API.",
-        absent: "the provider's name, where that is a kind",
-        example: "\"openai-compatible\"",
-    },
-    Setting {
-        path: "base_url",
-        kind: Kind::Url(slot!(base_url)),
-        doc: "The root of its API, without the path of an operation. `https`, or `http` to this machine; anything else needs `allow_private` or `allow_http`.",
-        absent: "the kind's own",
-        example: "\"https://llm.example.com/v1\"",
-    },
-    Setting {
-        path: "api_key_env",
-        kind: Kind::Variable(slot!(api_key_env)),
-        doc: "The environment variable that holds the key.",
-        absent: "the kind's own variables",
-        example: "\"WORK_OPENAI_KEY\"",
-    },
-    Setting {
-        path: "api_key_file",
-        kind: Kind::Path(slot!(api_key_file)),
-        doc: "The file that holds the key, readable by its owner alone (mode 0600). A relative path starts at the folder of the settings file; `~/` is the home folder.",
-        absent: "",
-        example: "\"/run/secrets/openai\"",
-    },
-    Setting {
-        path: "api_key",
-        kind: Kind::Secret(slot!(api_key)),
-        doc: "The key itself. Prefer one of the two above: a key in a settings file ends up in backups and repositories.",
-        absent: "",
-        example: "\"…\"",
-    },
-    Setting {
-        path: "api_version",
-        kind: Kind::Text(slot!(api_version)),
-        doc: "The version of the API to ask for, where the kind has versions.",
-        absent: "the kind's own",
-        example: "\"2026-10-21\"",
-    },
-    Setting {
-        path: "region",
-        kind: Kind::Text(slot!(region)),
-        doc: "Where the models are, for a kind that has regions: an AWS region, a Google Cloud location.",
-        absent: "the kind's own variables",
-        example: "\"eu-central-1\"",
-    },
-    Setting {
-        path: "project",
-        kind: Kind::Text(slot!(project)),
-        doc: "The Google Cloud project that pays.",
-        absent: "the kind's own variables",
-        example: "\"my-project\"",
-    },
-    Setting {
-        path: "resource",
-        kind: Kind::Text(slot!(resource)),
-        doc: "The name of the Azure resource: the first part of its host name.",
-        absent: "the kind's own variables",
-        example: "\"my-resource\"",
-    },
-    Setting {
-        path: "credentials_file",
-        kind: Kind::Path(slot!(credentials_file)),
-        doc: "The JSON file of a Google service account, readable by its owner alone (mode 0600).",
-        absent: "`$GOOGLE_APPLICATION_CREDENTIALS`",
-        example: "\"/run/secrets/vertex.json\"",
-    },
-    Setting {
-        path: "machine_identity",
-        kind: Kind::Flag(slot!(machine_identity)),
-        doc: "Use the identity that the cloud gives to this machine: an AWS role, a Google service account, an Azure managed identity. No key is needed then.",
-        absent: "",
-        example: "true",
-    },
-    Setting {
-        path: "tenant_id",
-        kind: Kind::Text(slot!(tenant_id)),
-        doc: "The Entra tenant of the application that calls Azure. With it and `client_id`, the key is the application's secret.",
-        absent: "",
-        example: "\"00000000-0000-0000-0000-000000000000\"",
-    },
-    Setting {
-        path: "client_id",
-        kind: Kind::Text(slot!(client_id)),
-        doc: "The Entra application, or the managed identity where the machine has several.",
-        absent: "",
-        example: "\"00000000-0000-0000-0000-000000000000\"",
-    },
-    Setting {
-        path: "headers",
-        kind: Kind::Headers(slot!(headers)),
-        doc: "Headers that go with every request. They may be secret, so they are never printed.",
-        absent: "",
-        example: "{ x-team = \"search\" }",
-    },
-    Setting {
-        path: "models",
-        kind: Kind::List(slot!(models)),
-        doc: "The only models that may be used there.",
-        absent: "every model that it has",
-        example: "[\"gpt-4o\", \"gpt-4o-mini\"]",
-    },
-    Setting {
-        path: "enabled",
-        kind: Kind::Flag(slot!(enabled)),
-        doc: "`false` switches it off and keeps its settings.",
-        absent: "",
-        example: "false",
-    },
-    Setting {
-        path: "allow_private",
-        kind: Kind::Flag(slot!(allow_private)),
-        doc: "Allow a private address (`10.0.0.0/8`, `192.168.0.0/16`, a host name without a dot …), by `http` also. Link-local and cloud metadata addresses stay refused.",
-        absent: "",
-        example: "true",
-    },
-    Setting {
-        path: "allow_http",
-        kind: Kind::Flag(slot!(allow_http)),
-        doc: "Allow `http` to a public address: key and prompts travel in plain text.",
-        absent: "",
-        example: "true",
-    },
-];
-
-pub(crate) static ROUTE_SETTINGS: &[Setting<RouteDraft>] = &[
-    Setting {
-        path: "targets",
-        kind: Kind::List(slot!(targets)),
-        doc: "What serves this name, as `provider/model`; at least one. `tollgate/…` is the built-in model.",
-        absent: "required",
-        example: "[\"openai/gpt-4o\", \"anthropic/claude-sonnet-4-5\"]",
-    },
-    Setting {
-        path: "strategy",
+        path: "ledger.durability",
         kind: Kind::Choice {
-            names: Strategy::NAMES,
-            slot: slot!(strategy),
+            names: Durability::NAMES,
+            slot: slot!(ledger.durability),
         },
-        doc: "`order`: the first target serves, the next ones when it cannot. `spread`: calls are spread over the targets.",
+        doc: "`power`: before the last byte of an answer goes out, what it cost is on the disk and survives the loss of power. `process`: it survives the death of the process, and the answer waits for no disk.",
         absent: "",
-        example: "\"spread\"",
+        example: "\"process\"",
     },
     Setting {
-        path: "strict",
-        kind: Kind::Flag(slot!(strict)),
-        doc: "As the global `strict`, for this route alone.",
-        absent: "the global `strict`",
-        example: "true",
+        path: "ledger.unknown_price",
+        kind: Kind::Choice {
+            names: UnknownPrice::NAMES,
+            slot: slot!(ledger.unknown_price),
+        },
+        doc: "A model whose price is not known: `refuse` its calls, or `book` them as calls of unknown cost. They are never booked as free, and no budget can hold them.",
+        absent: "",
+        example: "\"book\"",
+    },
+    Setting {
+        path: "ledger.on_disconnect",
+        kind: Kind::Choice {
+            names: Disconnect::NAMES,
+            slot: slot!(ledger.on_disconnect),
+        },
+        doc: "When the caller leaves before the end: `cancel` the provider's work at once and book what was seen, or `drain` the answer within the two bounds below so that the provider can say what it cost.",
+        absent: "",
+        example: "\"drain\"",
+    },
+    Setting {
+        path: "ledger.drain_time",
+        kind: Kind::Time {
+            min: SECOND,
+            max: HOUR,
+            slot: slot!(ledger.drain_time),
+        },
+        doc: "The longest that an answer without a reader is drained.",
+        absent: "",
+        example: "\"10s\"",
+    },
+    Setting {
+        path: "ledger.drain_cost",
+        kind: Kind::Amount(slot!(ledger.drain_cost)),
+        doc: "The most, in dollars, that an answer without a reader may go on to cost.",
+        absent: "",
+        example: "0.05",
+    },
+    Setting {
+        path: "ledger.max_output_tokens",
+        kind: Kind::Count {
+            min: 16,
+            max: 10_000_000,
+            slot: slot!(ledger.max_output_tokens),
+        },
+        doc: "The largest output of a call that names none, where a budget or a token limit has to hold room for it. The provider is sent the same number.",
+        absent: "",
+        example: "4096",
     },
 ];

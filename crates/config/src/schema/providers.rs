@@ -1,0 +1,133 @@
+//! The settings of `[providers.<name>]`.
+
+use super::{Kind, Setting};
+use crate::draft::ProviderDraft;
+
+pub(crate) static PROVIDER_SETTINGS: &[Setting<ProviderDraft>] = &[
+    Setting {
+        path: "kind",
+        kind: Kind::Text(slot!(kind)),
+        doc: "What it is: a name of the list of kinds below. `openai-compatible` and `anthropic-compatible` stand for any server that speaks that API.",
+        absent: "the provider's name, where that is a kind",
+        example: "\"openai-compatible\"",
+    },
+    Setting {
+        path: "base_url",
+        kind: Kind::Url(slot!(base_url)),
+        doc: "The root of its API, without the path of an operation. `https`, or `http` to this machine; anything else needs `allow_private` or `allow_http`.",
+        absent: "the kind's own",
+        example: "\"https://llm.example.com/v1\"",
+    },
+    Setting {
+        path: "api_key_env",
+        kind: Kind::Variable(slot!(api_key_env)),
+        doc: "The environment variable that holds the key.",
+        absent: "the kind's own variables",
+        example: "\"WORK_OPENAI_KEY\"",
+    },
+    Setting {
+        path: "api_key_file",
+        kind: Kind::Path(slot!(api_key_file)),
+        doc: "The file that holds the key, readable by its owner alone (mode 0600). A relative path starts at the folder of the settings file; `~/` is the home folder.",
+        absent: "",
+        example: "\"/run/secrets/openai\"",
+    },
+    Setting {
+        path: "api_key",
+        kind: Kind::Secret(slot!(api_key)),
+        doc: "The key itself. Prefer one of the two above: a key in a settings file ends up in backups and repositories.",
+        absent: "",
+        example: "\"…\"",
+    },
+    Setting {
+        path: "api_version",
+        kind: Kind::Text(slot!(api_version)),
+        doc: "The version of the API to ask for, where the kind has versions.",
+        absent: "the kind's own",
+        example: "\"2026-10-21\"",
+    },
+    Setting {
+        path: "region",
+        kind: Kind::Text(slot!(region)),
+        doc: "Where the models are, for a kind that has regions: an AWS region, a Google Cloud location.",
+        absent: "the kind's own variables",
+        example: "\"eu-central-1\"",
+    },
+    Setting {
+        path: "project",
+        kind: Kind::Text(slot!(project)),
+        doc: "The Google Cloud project that pays.",
+        absent: "the kind's own variables",
+        example: "\"my-project\"",
+    },
+    Setting {
+        path: "resource",
+        kind: Kind::Text(slot!(resource)),
+        doc: "The name of the Azure resource: the first part of its host name.",
+        absent: "the kind's own variables",
+        example: "\"my-resource\"",
+    },
+    Setting {
+        path: "credentials_file",
+        kind: Kind::Path(slot!(credentials_file)),
+        doc: "The JSON file of a Google service account, readable by its owner alone (mode 0600).",
+        absent: "`$GOOGLE_APPLICATION_CREDENTIALS`",
+        example: "\"/run/secrets/vertex.json\"",
+    },
+    Setting {
+        path: "machine_identity",
+        kind: Kind::Flag(slot!(machine_identity)),
+        doc: "Use the identity that the cloud gives to this machine: an AWS role, a Google service account, an Azure managed identity. No key is needed then.",
+        absent: "",
+        example: "true",
+    },
+    Setting {
+        path: "tenant_id",
+        kind: Kind::Text(slot!(tenant_id)),
+        doc: "The Entra tenant of the application that calls Azure. With it and `client_id`, the key is the application's secret.",
+        absent: "",
+        example: "\"00000000-0000-0000-0000-000000000000\"",
+    },
+    Setting {
+        path: "client_id",
+        kind: Kind::Text(slot!(client_id)),
+        doc: "The Entra application, or the managed identity where the machine has several.",
+        absent: "",
+        example: "\"00000000-0000-0000-0000-000000000000\"",
+    },
+    Setting {
+        path: "headers",
+        kind: Kind::Headers(slot!(headers)),
+        doc: "Headers that go with every request. They may be secret, so they are never printed.",
+        absent: "",
+        example: "{ x-team = \"search\" }",
+    },
+    Setting {
+        path: "models",
+        kind: Kind::List(slot!(models)),
+        doc: "The only models that may be used there.",
+        absent: "every model that it has",
+        example: "[\"gpt-4o\", \"gpt-4o-mini\"]",
+    },
+    Setting {
+        path: "enabled",
+        kind: Kind::Flag(slot!(enabled)),
+        doc: "`false` switches it off and keeps its settings.",
+        absent: "",
+        example: "false",
+    },
+    Setting {
+        path: "allow_private",
+        kind: Kind::Flag(slot!(allow_private)),
+        doc: "Allow a private address (`10.0.0.0/8`, `192.168.0.0/16`, a host name without a dot …), by `http` also. Link-local and cloud metadata addresses stay refused.",
+        absent: "",
+        example: "true",
+    },
+    Setting {
+        path: "allow_http",
+        kind: Kind::Flag(slot!(allow_http)),
+        doc: "Allow `http` to a public address: key and prompts travel in plain text.",
+        absent: "",
+        example: "true",
+    },
+];
