@@ -2,19 +2,16 @@
 
 import json
 import os
-import secrets
 import subprocess
 import urllib.parse
 import urllib.request
 import uuid
-import zlib
 from pathlib import Path
 
+from processes import Server, binary, virtual_key
 from routes import ROUTES
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # Nothing listens on port 9: a client that wants anything but Tollgate fails at once instead of reaching it.
 NO_WAY_OUT = "http://127.0.0.1:9"
 OFFLINE = {
@@ -27,55 +24,11 @@ FIRST_THOUGHT = "The tool knows that."
 PROVIDERS = {"oai": "openai", "ant": "anthropic", "gem": "gemini"}
 
 
-def binary(variable, name):
-    """The path from the environment, else the newest build under the repository root."""
-    if variable in os.environ:
-        return Path(os.environ[variable])
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    built = [path for path in (target / "release" / name, target / "debug" / name) if path.exists()]
-    if not built:
-        package = "tollgate" if name == "tollgate" else "tollgate-testkit"
-        raise FileNotFoundError(f"{name} is not built: run `cargo build -p {package}` or set {variable}")
-    return max(built, key=lambda path: path.stat().st_mtime)
-
-
-def virtual_key():
-    """A key of the form that Tollgate issues: 30 characters and their CRC-32 in six."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(30))
-    value, check = zlib.crc32(body.encode()), ""
-    for _ in range(6):
-        value, digit = divmod(value, 62)
-        check = ALPHABET[digit] + check
-    return f"sk-tg-{body}{check}"
-
-
 def script_for(provider):
     """A model name that no other test has."""
     name = "script-" + uuid.uuid4().hex[:10]
     # As Gemini 3, that provider refuses a call which lost its signature on the way through the client.
     return f"{name}:gemini-3-pro" if provider == "gem" else name
-
-
-class Server:
-    """A child process that prints one JSON line when it is ready."""
-
-    def __init__(self, command, log, environment=None):
-        with open(log, "wb") as stderr:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment)
-        line = self.process.stdout.readline()
-        try:
-            self.ready = json.loads(line)
-        except ValueError:
-            self.process.kill()
-            raise RuntimeError(f"{command[0]} did not get ready: {line!r}\n{Path(log).read_text()[-4000:]}") from None
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Testkit(Server):

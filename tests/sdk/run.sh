@@ -60,7 +60,7 @@ case $suite in all | grid | page)
     write=
     [ "$suite" = page ] && write=--write
     step "Python, the conformance grid" env CONFORMANCE_RESULTS="$results" .venv/newest/bin/python -m pytest -q test_grid.py
-    step "The page of the grid" .venv/newest/bin/python conformance_page.py "$results" $write
+    step "The page of the grid" env PYTHONPATH=../../processes .venv/newest/bin/python conformance_page.py "$results" $write
     rm -f "$results"
     ;;
 esac

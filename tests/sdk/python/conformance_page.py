@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import grid
-from harness import ROOT
+from processes import ROOT
 
 PAGE = ROOT / "docs" / "conformance.md"
 HEAD = """\

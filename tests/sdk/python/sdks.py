@@ -8,7 +8,7 @@ import subprocess
 import anthropic
 import openai
 from google import genai
-from harness import ROOT
+from processes import ROOT
 from mistralai.client import Mistral
 
 
