@@ -6,6 +6,7 @@
 //! provider or a store does not belong here.
 
 mod clock;
+mod crash;
 mod error;
 mod id;
 mod money;
@@ -13,6 +14,7 @@ mod secret;
 mod usage;
 
 pub use clock::{Clock, ManualClock, Moment, SystemClock, UnixMillis};
+pub use crash::crash_point;
 pub use error::{Error, Kind, Result, quote};
 pub use id::{IdSource, base62};
 pub use money::{Money, Rate};

@@ -127,7 +127,26 @@ impl ServiceTier {
     }
 }
 
+impl Region {
+    pub const ALL: [Self; 2] = [Self::Global, Self::Us];
+
+    /// The word for it in the ledger and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Region::Global => "global",
+            Region::Us => "us",
+        }
+    }
+}
+
 impl Provenance {
+    pub const ALL: [Self; 4] = [
+        Self::Unknown,
+        Self::Reported,
+        Self::Partial,
+        Self::Estimated,
+    ];
+
     /// The word for it in logs and reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -88,6 +88,7 @@ fn target<'a>(traits: &'a ModelTraits, quirks: &'a Quirks) -> Target<'a> {
         model: "target-model",
         traits,
         quirks,
+        max_output: None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Providers and models as data.
 //!
 //! Owns the rows of `data/providers.toml` (where a provider is, what it speaks, how it differs) and the
-//! facts of `data/models.json` (what a model accepts). It does no IO, knows no key and opens no
+//! facts of `data/models.json` (what a model accepts) and the prices of `data/prices.json`. It does no IO, knows no key and opens no
 //! connection; what a user writes about a provider is laid over these rows by the config crate.
 //!
 //! A vendor is a row here and nothing anywhere else: code reads columns, never names.
 
 mod models;
 mod operation;
+pub mod price;
 mod provider;
 
 use std::sync::OnceLock;

@@ -70,7 +70,7 @@ impl Models {
 }
 
 /// `claude-opus-4-5-20251101` and `gpt-4o-2024-08-06` without the date of the snapshot.
-fn without_date(model: &str) -> Option<&str> {
+pub(crate) fn without_date(model: &str) -> Option<&str> {
     ["-dddddddd", "-dddd-dd-dd"].iter().find_map(|pattern| {
         let (name, tail) = model.split_at_checked(model.len().checked_sub(pattern.len())?)?;
         let dated = tail

@@ -1,8 +1,9 @@
 //! The first keys: made once, from the environment or at random, and shown once.
 
-use tollgate_base::{Clock, Error, IdSource, Result, Secret};
+use tollgate_accounts::{Act, Actor, Administration, NewKey};
+use tollgate_base::{Clock, Error, Result, Secret};
 use tollgate_config::FirstKeys;
-use tollgate_policy::key::{KeyRecord, KeyRing, KeyStore, Role, Token};
+use tollgate_policy::key::{KeyRing, Role, Token};
 
 /// The keys that this start made and that nobody has seen yet.
 #[derive(Debug, Default)]
@@ -13,11 +14,13 @@ pub(crate) struct NewKeys {
 
 /// Makes sure that there are keys, and reads them all.
 pub(crate) fn prepare(
-    store: &dyn KeyStore,
+    desk: &Administration,
     first: &FirstKeys,
     clock: &dyn Clock,
 ) -> Result<(KeyRing, NewKeys)> {
-    let known = store.keys()?;
+    let actor = Actor::local("start");
+    let act = Act::new(&actor, clock.now());
+    let is_first = desk.accounts(&actor)?.keys.is_empty();
     let mut new = NewKeys::default();
     for (role, name, given) in [
         (Role::Admin, "first admin key", &first.admin),
@@ -26,14 +29,11 @@ pub(crate) fn prepare(
         match given {
             Some(text) => {
                 let token = read(role, text)?;
-                if known.iter().all(|key| key.digest != token.digest()) {
-                    add(store, &token, name, clock)?;
-                }
+                desk.adopt_key(&act, &NewKey::named(name, role), &token)?;
             }
-            None if known.is_empty() => {
-                let token = Token::generate(role)?;
-                add(store, &token, name, clock)?;
-                let shown = Some(token.secret().clone());
+            None if is_first => {
+                let minted = desk.create_key(&act, &NewKey::named(name, role))?;
+                let shown = Some(minted.token);
                 match role {
                     Role::Admin => new.admin = shown,
                     Role::Model => new.caller = shown,
@@ -42,7 +42,7 @@ pub(crate) fn prepare(
             None => {}
         }
     }
-    Ok((KeyRing::new(store.keys()?), new))
+    Ok((desk.snapshot()?.keys, new))
 }
 
 fn read(role: Role, text: &Secret) -> Result<Token> {
@@ -59,55 +59,48 @@ fn read(role: Role, text: &Secret) -> Result<Token> {
     })
 }
 
-fn add(store: &dyn KeyStore, token: &Token, name: &str, clock: &dyn Clock) -> Result<()> {
-    store.add_key(&KeyRecord {
-        id: IdSource::from_entropy().next("key_"),
-        name: name.to_owned(),
-        role: token.role(),
-        digest: token.digest(),
-        created_at: clock.now(),
-        expires_at: None,
-        revoked_at: None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use tollgate_base::ManualClock;
     use tollgate_store::MemoryStore;
 
+    fn desk() -> Administration {
+        Administration::new(Arc::new(MemoryStore::default()), |_| true)
+    }
+
     #[test]
     fn the_first_start_makes_two_keys_and_the_second_none() {
-        let (store, clock) = (MemoryStore::default(), ManualClock::default());
-        let (ring, new) = prepare(&store, &FirstKeys::default(), &clock).unwrap();
+        let (desk, clock) = (desk(), ManualClock::default());
+        let (ring, new) = prepare(&desk, &FirstKeys::default(), &clock).unwrap();
         let key = new.caller.unwrap();
         assert!(ring.check(key.expose(), Role::Model, clock.now()).is_ok());
         assert!(
             ring.check(new.admin.unwrap().expose(), Role::Admin, clock.now())
                 .is_ok()
         );
-        let (ring, new) = prepare(&store, &FirstKeys::default(), &clock).unwrap();
+        let (ring, new) = prepare(&desk, &FirstKeys::default(), &clock).unwrap();
         assert!(new.caller.is_none() && new.admin.is_none());
         assert!(ring.check(key.expose(), Role::Model, clock.now()).is_ok());
     }
 
     #[test]
     fn keys_of_the_environment_are_taken_and_never_shown() {
-        let (store, clock) = (MemoryStore::default(), ManualClock::default());
+        let (desk, clock) = (desk(), ManualClock::default());
         let token = Token::generate(Role::Model).unwrap();
         let first = FirstKeys {
             caller: Some(token.secret().clone()),
             ..FirstKeys::default()
         };
-        let (ring, new) = prepare(&store, &first, &clock).unwrap();
+        let (ring, new) = prepare(&desk, &first, &clock).unwrap();
         assert!(new.caller.is_none() && new.admin.is_some());
         assert!(
             ring.check(token.secret().expose(), Role::Model, clock.now())
                 .is_ok()
         );
-        prepare(&store, &first, &clock).unwrap();
-        assert_eq!(store.keys().unwrap().len(), 2);
+        prepare(&desk, &first, &clock).unwrap();
+        assert_eq!(desk.accounts(&Actor::local("test")).unwrap().keys.len(), 2);
     }
 
     #[test]
@@ -116,7 +109,7 @@ mod tests {
             caller: Some(Secret::new("sk-1234-canary")),
             ..FirstKeys::default()
         };
-        let error = prepare(&MemoryStore::default(), &first, &ManualClock::default()).unwrap_err();
+        let error = prepare(&desk(), &first, &ManualClock::default()).unwrap_err();
         assert!(error.message().contains("TOLLGATE_KEY") && !error.message().contains("canary"));
     }
 }

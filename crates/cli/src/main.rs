@@ -4,6 +4,7 @@ mod cmd;
 mod detect;
 mod keys;
 mod logging;
+mod prices;
 mod settings;
 mod terminal;
 
@@ -33,6 +34,10 @@ enum Command {
     Explain(cmd::explain::Arguments),
     /// Make keys.
     Keys(cmd::keys::Arguments),
+    /// Show, compare and update the prices.
+    Prices(cmd::prices::Arguments),
+    /// Find leaked keys in files, or in what is about to be committed.
+    Scan(cmd::scan::Arguments),
 }
 
 /// Why the program ended, for scripts.
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Command::Providers(arguments) => cmd::providers::run(&arguments),
         Command::Explain(arguments) => cmd::explain::run(&arguments),
         Command::Keys(arguments) => cmd::keys::run(&arguments),
+        Command::Prices(arguments) => cmd::prices::run(&arguments),
+        Command::Scan(arguments) => cmd::scan::run(&arguments),
     };
     ExitCode::from(exit as u8)
 }

@@ -84,7 +84,7 @@ pub(crate) struct PriceDraft {
     pub(crate) image_input: Option<Rate>,
     pub(crate) image_output: Option<Rate>,
     pub(crate) image: Option<Rate>,
-    pub(crate) second: Option<Rate>,
+    pub(crate) audio_second: Option<Rate>,
     pub(crate) character: Option<Rate>,
     pub(crate) search: Option<Rate>,
 }

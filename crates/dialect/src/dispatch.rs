@@ -170,13 +170,13 @@ pub fn read_head(dialect: Dialect, raw: &RawObject) -> Result<Head> {
 /// target's quirks and traits demand, and leaves every other byte alone.
 pub fn patch_request(dialect: Dialect, raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
     Ok(match dialect {
-        Dialect::OpenAiChat => openai_chat::patch_request(raw, target),
-        Dialect::OpenAiCompletions => openai_chat::patch_completion(raw, target),
+        Dialect::OpenAiChat => openai_chat::patch_request(raw, target)?,
+        Dialect::OpenAiCompletions => openai_chat::patch_completion(raw, target)?,
         Dialect::OpenAiEmbeddings => openai_chat::patch_embeddings(raw, target),
-        Dialect::OpenAiResponses => openai_responses::patch_request(raw, target),
+        Dialect::OpenAiResponses => openai_responses::patch_request(raw, target)?,
         Dialect::GeminiGenerate => gemini::patch_request(raw, target)?,
         Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => gemini::patch_embeddings(raw, target)?,
-        Dialect::AnthropicMessages => anthropic::patch_request(raw, target),
+        Dialect::AnthropicMessages => anthropic::patch_request(raw, target)?,
     })
 }
 

@@ -8,8 +8,10 @@
 //! Every dialect has one folder with the same files; the one `match` over [`Dialect`] is in `dispatch.rs`.
 
 mod anthropic;
+mod bound;
 mod checks;
 mod count;
+mod countable;
 mod dispatch;
 mod embeddings;
 mod errors;
@@ -19,16 +21,22 @@ mod ids;
 pub mod ir;
 mod json;
 pub mod law;
+mod limits;
 mod loss;
 mod names;
 mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
 mod openai_responses;
+mod operation;
 mod raw;
 mod target;
 
+pub use bound::input_bound;
 pub use count::{count_request, counted_call, estimate_tokens, parse_count, render_count};
+pub use countable::{
+    Countable, CountedImage, CountedMedia, CountedMessage, CountedTool, ImageSource, countable,
+};
 pub use dispatch::{
     Decoder, EncodeOptions, Encoder, Head, Reading, Rendered, WireError, decoder, encoder,
     parse_error, parse_request, parse_response, patch_request, read_head, read_reply,
@@ -37,12 +45,14 @@ pub use dispatch::{
 };
 pub use errors::parse_retry_after;
 pub use gemini::GeminiArray;
+pub use limits::{LimitKind, LimitState, limit_headers};
 pub use loss::{Loss, LossKind};
 pub use names::NameMap;
 pub use openai_responses::{
     ItemOrder, cancelled_response, chat_needs_responses, deleted_response, expanded_request,
     input_items, input_items_page, output_items,
 };
+pub use operation::read_operation_usage;
 pub use raw::RawObject;
 pub use target::{
     Effort, MaxTokensField, ModelTraits, Quirks, Target, ThinkingStyle, ToolChoiceSupport,

@@ -1,6 +1,7 @@
 //! What a translation must know of the model and the server it renders for: data, never a vendor's name.
 
 use serde::Deserialize;
+use tollgate_base::{Error, Result};
 
 /// The model a request is rendered for.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,34 @@ pub struct Target<'a> {
     pub model: &'a str,
     pub traits: &'a ModelTraits,
     pub quirks: &'a Quirks,
+    /// The most output tokens that the request may ask for, of each answer that it asks for: it is sent with
+    /// at most this many. A caller that asks for less is left alone.
+    pub max_output: Option<u64>,
+}
+
+impl Target<'_> {
+    /// What the request asks for, within what it may ask for. `fewest` is the least that the provider takes:
+    /// where less than that is left, the request is refused here and not there.
+    pub(crate) fn limited(
+        &self,
+        asked: Option<u64>,
+        field: &str,
+        fewest: u64,
+    ) -> Result<Option<u64>> {
+        let Some(most) = self.max_output else {
+            return Ok(asked);
+        };
+        if asked.is_some_and(|asked| asked <= most) {
+            return Ok(asked);
+        }
+        if most < fewest {
+            let text = format!(
+                "The request may use at most {most} output tokens, and the provider takes no less than {fewest}. Raise the limit that applies to it."
+            );
+            return Err(Error::unsupported(field, text));
+        }
+        Ok(Some(most))
+    }
 }
 
 /// What a model accepts. The default is "unknown": nothing is refused, and nothing is assumed.

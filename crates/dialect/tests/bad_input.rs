@@ -497,7 +497,7 @@ proptest! {
         }
         let raw = raw(&format!("{{{}}}", fields.join(",\n ")));
         let (traits, quirks) = (ModelTraits::default(), Quirks::default());
-        let target = Target { model: "t", traits: &traits, quirks: &quirks };
+        let target = Target { model: "t", traits: &traits, quirks: &quirks, max_output: None };
         for dialect in [Dialect::OpenAiChat, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::GeminiGenerate, Dialect::GeminiEmbed] {
             if read_head(dialect, &raw).is_err() {
                 continue;

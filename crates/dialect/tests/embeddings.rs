@@ -20,6 +20,7 @@ fn with_target<T>(quirks: &Quirks, then: impl FnOnce(Target<'_>) -> T) -> T {
         model: "target",
         traits: &traits,
         quirks,
+        max_output: None,
     })
 }
 

@@ -63,6 +63,7 @@ fn requests() {
             model: "target-model",
             traits: &case.target.traits,
             quirks: &case.target.quirks,
+            max_output: None,
         };
         let raw = RawObject::parse(Bytes::copy_from_slice(case.body.get().as_bytes())).unwrap();
         check(

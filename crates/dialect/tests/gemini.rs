@@ -31,6 +31,7 @@ fn rendered(from: Dialect, text: &str, to: Dialect) -> Rendered {
         model: "m",
         traits: &traits,
         quirks: &quirks,
+        max_output: None,
     };
     let request = parse_request(from, &raw(text)).unwrap();
     render_request(to, &request, target).unwrap()
@@ -218,6 +219,7 @@ fn the_same_dialect_is_sent_byte_for_byte() {
         model: "m",
         traits: &traits,
         quirks: &quirks,
+        max_output: None,
     };
     let patched = patch_request(Dialect::GeminiGenerate, &body, target).unwrap();
     assert_eq!(patched.body.as_ptr(), body.bytes().as_ptr());
@@ -325,7 +327,7 @@ proptest! {
         let Ok(request) = parse_request(Dialect::GeminiGenerate, &raw) else { return Ok(()) };
         let (traits, quirks) = (ModelTraits::default(), Quirks::default());
         for to in CONVERSATIONS {
-            let target = Target { model: "m", traits: &traits, quirks: &quirks };
+            let target = Target { model: "m", traits: &traits, quirks: &quirks, max_output: None };
             if let Ok(rendered) = render_request(to, &request, target) {
                 prop_assert!(RawObject::parse(rendered.body).is_ok());
             }

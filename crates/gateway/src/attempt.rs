@@ -6,11 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tollgate_base::{Error, Kind, Result, UnixMillis};
+use tollgate_base::{Error, Kind, Money, Result, UnixMillis};
+use tollgate_config::NearBudget;
 use tollgate_dialect::{Loss, Reading};
 use tollgate_policy::retry::{Failure, Sent, Verdict};
 
 use crate::{
+    admit::{self, Admitted, Asker, Declined, Size},
     call::Call,
     gateway::Gateway,
     local,
@@ -51,34 +53,39 @@ pub(crate) struct Attempt<'a> {
     pub(crate) number: u32,
 }
 
+/// What a call asks for, beside its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) asker: &'a Asker,
+    pub(crate) size: &'a Size,
+}
+
 pub(crate) async fn attempt(
     gateway: &Gateway,
     snapshot: &Arc<Snapshot>,
     call: &Call,
     plan: &Plan,
+    wish: Wish<'_>,
     record: &mut Record,
 ) -> Result<Reply> {
     let deadline = call.received + snapshot.config.streaming.total_timeout;
-    let mut targets = plan.targets.iter().peekable();
-    let Some(mut target) = targets.next() else {
-        return Err(Error::internal("A call was planned without a target."));
-    };
+    let mut targets = Targets::of(plan);
     let mut on_target = 0;
     gateway.shared.retries.deposit();
     loop {
-        record.attempts += 1;
-        on_target += 1;
-        record.target = Some(target.name());
-        let now = gateway.shared.clock.now();
         let this = Attempt {
             gateway,
             snapshot,
             call,
             strict: plan.strict,
-            now,
-            number: record.attempts,
+            now: gateway.shared.clock.now(),
+            number: record.attempts + 1,
         };
-        let failure = match this.try_target(target).await {
+        let (target, admitted) = targets.next_admitted(&this, wish)?;
+        record.attempts += 1;
+        on_target += 1;
+        record.target = Some(target.name());
+        let failure = match this.try_target(target, admitted, record).await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
@@ -93,14 +100,13 @@ pub(crate) async fn attempt(
         let jitter = u16::try_from(gateway.shared.ids.number() >> 48).unwrap_or(u16::MAX);
         let wait = match snapshot.retry.after(&failure, record.attempts, jitter) {
             Verdict::GiveUp => return Err(given_up(failure.error, record.attempts)),
-            Verdict::Elsewhere if targets.peek().is_none() => {
+            Verdict::Elsewhere if !targets.has_next() => {
                 return Err(given_up(failure.error, record.attempts));
             }
             Verdict::Elsewhere => Duration::ZERO,
             Verdict::Again { wait } => wait,
         };
-        if let Some(next) = targets.next() {
-            target = next;
+        if targets.advance() {
             on_target = 0;
         } else if on_target < snapshot.retry.max_attempts_per_target
             && std::time::Instant::now() + wait < deadline
@@ -116,6 +122,77 @@ pub(crate) async fn attempt(
     }
 }
 
+/// The targets that are still to be tried, the present one first.
+struct Targets<'p> {
+    left: Vec<&'p Target>,
+    near_budget: NearBudget,
+}
+
+impl<'p> Targets<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        Self {
+            left: plan.targets.iter().collect(),
+            near_budget: plan.near_budget,
+        }
+    }
+
+    fn has_next(&self) -> bool {
+        self.left.len() > 1
+    }
+
+    /// Goes on to the next target, if there is one.
+    fn advance(&mut self) -> bool {
+        if self.has_next() {
+            self.left.remove(0);
+            return true;
+        }
+        false
+    }
+
+    /// The first target that may be asked, with what is held for it. Where the caller's budget refuses the first
+    /// one, the route says whether the answer is cut, or cheaper targets are looked at before that.
+    fn next_admitted(
+        &mut self,
+        this: &Attempt<'_>,
+        Wish { asker, size }: Wish<'_>,
+    ) -> Result<(&'p Target, Admitted)> {
+        let mut first_refusal = None;
+        let mut at = 0;
+        while let Some(&target) = self.left.get(at) {
+            let may_clamp = self.near_budget == NearBudget::Clamp;
+            let error = match admit::admit(this, target, asker, size, may_clamp) {
+                Ok(admitted) => {
+                    self.left.drain(..at);
+                    return Ok((target, admitted));
+                }
+                Err(Declined::Caller(error)) => return Err(error),
+                Err(Declined::Budget(error)) if self.near_budget != NearBudget::Cheaper => {
+                    return Err(error);
+                }
+                Err(Declined::Budget(error)) => {
+                    let rest = self.left.get_mut(at + 1..).unwrap_or_default();
+                    rest.sort_by_cached_key(|target| {
+                        admit::price_of(this, target, size).unwrap_or(Money::MAX)
+                    });
+                    error
+                }
+                Err(Declined::Target(error)) => error,
+            };
+            first_refusal.get_or_insert(error);
+            at += 1;
+        }
+        if self.near_budget == NearBudget::Cheaper
+            && let Some(&target) = self.left.last()
+            && let Ok(admitted) = admit::admit(this, target, asker, size, true)
+        {
+            self.left = vec![target];
+            return Ok((target, admitted));
+        }
+        Err(first_refusal
+            .unwrap_or_else(|| Error::internal("A call was planned without a target.")))
+    }
+}
+
 /// When the gateway has tried again in vain, the client library need not multiply that.
 fn given_up(error: Error, attempts: u32) -> Error {
     if attempts > 1 && error.should_retry().is_none() {
@@ -126,10 +203,45 @@ fn given_up(error: Error, attempts: u32) -> Error {
 }
 
 impl Attempt<'_> {
-    async fn try_target(self, target: &Target) -> Result<Reply, Failure> {
-        match &target.place {
-            Place::BuiltIn => local::answer(self).await.map_err(refused),
-            Place::Provider(provider) => provider::answer(self, provider, &target.model).await,
+    async fn try_target(
+        self,
+        target: &Target,
+        admitted: Admitted,
+        record: &mut Record,
+    ) -> Result<Reply, Failure> {
+        let Admitted {
+            mut booking,
+            max_output,
+        } = admitted;
+        if let Some(hold) = &mut record.hold {
+            hold.begin();
+        }
+        let answered = match &target.place {
+            Place::BuiltIn => local::answer(self, &mut booking).await.map_err(refused),
+            Place::Provider(provider) => {
+                let ask = provider::Ask {
+                    provider,
+                    model: &target.model,
+                    max_output,
+                };
+                provider::answer(self, ask, &mut booking).await
+            }
+        };
+        match answered {
+            Ok(mut reply) => {
+                if let Content::Stream(flow) = &mut reply.content {
+                    flow.count_as(booking.text_counter());
+                }
+                booking.first_event();
+                record.booking = Some(booking);
+                Ok(reply)
+            }
+            Err(failure) => {
+                let booked = booking.fail(&failure);
+                // The call goes on: nobody waits for this row.
+                drop(record.booked(booked));
+                Err(failure)
+            }
         }
     }
 

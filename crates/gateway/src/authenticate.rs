@@ -1,6 +1,8 @@
 //! Who makes a request: one reader of credentials for all routes and all three header forms, so that no
 //! restriction applies to one of them and not to another.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, header};
 use tollgate_base::{Error, Kind, Result, UnixMillis};
 use tollgate_policy::key::{Caller, KeyRing, Role};
@@ -14,7 +16,7 @@ pub(crate) fn authenticate(
     query: Option<&str>,
     query_key: Option<&str>,
     now: UnixMillis,
-) -> Result<Caller> {
+) -> Result<Arc<Caller>> {
     keys.check(presented(headers, query, query_key)?, role, now)
 }
 

@@ -1,19 +1,22 @@
-//! How many tokens a call would send: the provider's own count where it can be asked, else an estimate that
-//! says so.
+//! How many tokens a call would send: the provider's own count where it can be asked, else by the model's own
+//! tokenizer where that is known, else an estimate that says so.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response};
-use tollgate_base::Result;
+use tollgate_base::{Error, Result};
 use tollgate_dialect::{
-    RawObject, Target, count_request, counted_call, estimate_tokens, parse_count, patch_request,
-    render_count, render_request,
+    RawObject, Target, count_request, counted_call, parse_count, patch_request, render_count,
+    render_request,
 };
 use tollgate_policy::key::Caller;
 
 use crate::{
     Body, Inbound,
+    admit::{Asker, CallHold, counted, counter},
     call::Call,
-    gateway::Gateway,
+    gateway::{Gateway, permit},
     plan::{Place, plan},
     provider::read_error,
     reply::{error_response, json_response},
@@ -32,9 +35,9 @@ struct Count {
 
 impl Gateway {
     /// Counts the input of a call without making it.
-    pub async fn count_tokens(&self, _caller: &Caller, inbound: Inbound) -> Response<Body> {
+    pub async fn count_tokens(&self, caller: &Arc<Caller>, inbound: Inbound) -> Response<Body> {
         let (dialect, request_id) = (inbound.dialect, inbound.request_id.clone());
-        match self.count(inbound).await {
+        match self.count(caller, inbound).await {
             Ok(count) => {
                 let body = render_count(dialect, count.tokens);
                 let mut response = json_response(dialect, body, &request_id);
@@ -48,25 +51,39 @@ impl Gateway {
         }
     }
 
-    async fn count(&self, mut inbound: Inbound) -> Result<Count> {
+    async fn count(&self, caller: &Arc<Caller>, mut inbound: Inbound) -> Result<Count> {
         let snapshot = self.shared.snapshot.load_full();
         let raw = counted_call(inbound.dialect, RawObject::parse(inbound.body)?)?;
         inbound.body = raw.bytes().clone();
         let call = Call::read(inbound)?;
-        let plan = plan(&snapshot, &call, self.shared.ids.number())?;
-        let target = plan.targets.first();
-        if let Some((Place::Provider(provider), model)) =
-            target.map(|target| (&target.place, &target.model))
-            && let Some(tokens) = self.ask_for_count(provider, model, &call).await?
+        let mut plan = plan(&snapshot, &call, self.shared.ids.number())?;
+        permit(caller, &call, &mut plan)?;
+        let Some(target) = plan.targets.first() else {
+            return Err(Error::internal("A call was planned without a target."));
+        };
+        let asker = Asker {
+            caller: caller.clone(),
+            route: call.head.model.clone(),
+            operation: "count_tokens",
+            tags: Vec::new(),
+            at: self.shared.clock.moment(),
+        };
+        let mut hold = CallHold::admit(&self.shared, &asker, |_| (0, 0))?;
+        hold.serve_here();
+        if let Place::Provider(provider) = &target.place
+            && let Some(tokens) = self.ask_for_count(provider, &target.model, &call).await?
         {
             return Ok(Count {
                 tokens,
                 is_estimate: false,
             });
         }
+        // What cannot be counted as a call cannot be one: it is refused as one would be.
+        call.parse()?;
+        let counter = counter(target);
         Ok(Count {
-            tokens: estimate_tokens(&call.parse()?),
-            is_estimate: true,
+            tokens: counted(call.dialect, &call.raw, &counter),
+            is_estimate: !counter.text().is_exact(),
         })
     }
 
@@ -84,6 +101,7 @@ impl Gateway {
             model,
             traits: provider.traits(model),
             quirks: &provider.row.quirks,
+            max_output: None,
         };
         let rendered = if service.dialect == call.dialect {
             patch_request(call.dialect, &call.raw, target)?

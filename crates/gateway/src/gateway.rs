@@ -1,16 +1,17 @@
 //! The pipeline itself, read from top to bottom.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
-use tollgate_base::{Clock, IdSource, Result, Usage};
-use tollgate_config::StreamSettings;
+use tollgate_base::{Clock, Error, IdSource, Provenance, Result};
+use tollgate_config::{Disconnect, StreamSettings};
 use tollgate_credentials::Signed;
 use tollgate_dialect::{Dialect, Family, Reading};
 use tollgate_engine::Engine;
 use tollgate_policy::{
+    admission::LimitStanding,
     key::{Caller, KeyRing, Role},
     objects::ObjectStore,
     retry::{Failure, RetryBudget},
@@ -19,20 +20,22 @@ use tollgate_upstream::{Client, ReplyBody, Timeouts};
 
 use crate::{
     Body, Inbound, Snapshot,
-    attempt::{Content, attempt, refused},
+    admit::{self, Asker, Books, CallHold, Size},
+    attempt::{Content, Wish, attempt, refused},
     authenticate::authenticate,
     call::Call,
     capability::narrow,
     files,
     identity::TokenClient,
     models::{self, ModelLists, Page},
-    plan::plan,
+    plan::{Plan, plan},
     provider::transport_failure,
     record::{Outcome, Record},
-    relay::{Keeper, Relay, Shape},
+    relay::{Farewell, Keeper, Relay, Shape},
     reply::{self, error_response},
     responses::{Keeping, Memory, recall},
     snapshot::Provider,
+    tags,
 };
 
 /// What all serving threads share.
@@ -45,6 +48,8 @@ pub struct Shared {
     pub ids: IdSource,
     /// What callers made through the gateway, and whose it is.
     pub objects: Arc<dyn ObjectStore>,
+    /// Limits, budgets and the ledger.
+    pub books: Books,
     pub(crate) retries: RetryBudget,
     pub(crate) model_lists: ModelLists,
     pub(crate) memory: Memory,
@@ -61,7 +66,7 @@ impl Shared {
     pub fn new(
         snapshot: Snapshot,
         keys: KeyRing,
-        objects: Arc<dyn ObjectStore>,
+        (objects, books): (Arc<dyn ObjectStore>, Books),
         engine: Engine,
         clock: Box<dyn Clock>,
     ) -> Self {
@@ -75,6 +80,7 @@ impl Shared {
             clock,
             ids: IdSource::from_entropy(),
             objects,
+            books,
             model_lists: ModelLists::default(),
             memory: Memory::default(),
         }
@@ -108,7 +114,7 @@ impl Gateway {
         headers: &HeaderMap,
         query: Option<&str>,
         query_key: Option<&str>,
-    ) -> Result<Caller> {
+    ) -> Result<Arc<Caller>> {
         authenticate(
             &self.shared.keys.load(),
             role,
@@ -119,8 +125,29 @@ impl Gateway {
         )
     }
 
+    /// Checks what a key may be used for, from where, before anything of the request is read.
+    pub fn permit(&self, caller: &Caller, operation: &str, source: IpAddr) -> Result<()> {
+        caller.may_come_from(source)?;
+        caller.may_do(operation)
+    }
+
+    /// Admits a request that calls no model under the limits of its caller. It counts as a request, and its place
+    /// is free again when what comes back is dropped.
+    pub fn enter(&self, caller: &Arc<Caller>, operation: &'static str) -> Result<Entered> {
+        let asker = Asker {
+            caller: caller.clone(),
+            route: String::new(),
+            operation,
+            tags: Vec::new(),
+            at: self.shared.clock.moment(),
+        };
+        let mut hold = CallHold::admit(&self.shared, &asker, |_| (0, 0))?;
+        hold.serve_here();
+        Ok(Entered(hold))
+    }
+
     /// Serves one call, whatever its dialect, streaming or not. A failure is an answer, too.
-    pub async fn serve(&self, caller: &Caller, inbound: Inbound) -> Response<Body> {
+    pub async fn serve(&self, caller: &Arc<Caller>, inbound: Inbound) -> Response<Body> {
         let (dialect, request_id) = (inbound.dialect, inbound.request_id.clone());
         match self.answer(caller, inbound).await {
             Ok(response) => response,
@@ -128,9 +155,16 @@ impl Gateway {
         }
     }
 
-    async fn answer(&self, caller: &Caller, inbound: Inbound) -> Result<Response<Body>> {
+    async fn answer(&self, caller: &Arc<Caller>, inbound: Inbound) -> Result<Response<Body>> {
         let snapshot = self.shared.snapshot.load_full();
-        let mut record = open_record(caller, &inbound);
+        let operation = operation_of(inbound.dialect);
+        let mut record = Record::open(
+            caller,
+            operation,
+            inbound.dialect,
+            inbound.request_id.clone(),
+            inbound.received,
+        );
         let served = match self.run(caller, &snapshot, inbound, &mut record).await {
             Ok(served) => served,
             Err(error) => {
@@ -147,15 +181,20 @@ impl Gateway {
             upstream_request_id,
             as_array,
             keeping,
+            farewell,
+            standings,
         } = served;
         let mut response = match content {
             Content::Whole { body, reading } => {
                 record.usage = reading.usage;
                 record.outcome = Outcome::Complete;
+                settle_whole(&mut record, dialect, &body).await;
                 if let Some(keeping) = keeping {
                     keeping.keep(&self.shared, &caller.key_id, &target, &body);
                 }
-                reply::json_response(dialect, body, &request_id)
+                let mut response = reply::json_response(dialect, body, &request_id);
+                reply::insert_cost(response.headers_mut(), record.cost);
+                response
             }
             Content::Stream(flow) => {
                 let keeper = keeping.map(|keeping| Keeper {
@@ -164,7 +203,11 @@ impl Gateway {
                     key_id: caller.key_id.clone(),
                     target: target.clone(),
                 });
-                let shape = Shape { as_array, keeper };
+                let shape = Shape {
+                    as_array,
+                    keeper,
+                    farewell,
+                };
                 let relay = Relay::new(*flow, record, shape, &snapshot.config.streaming);
                 let body = Body::Stream(Box::new(relay));
                 reply::stream_response(dialect, body, as_array, &request_id)
@@ -176,12 +219,14 @@ impl Gateway {
             upstream_request_id,
             &losses,
         );
+        let now = self.shared.clock.now();
+        admit::headers::insert(response.headers_mut(), dialect, &standings, now);
         Ok(response)
     }
 
     async fn run(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         snapshot: &Arc<Snapshot>,
         inbound: Inbound,
         record: &mut Record,
@@ -190,14 +235,34 @@ impl Gateway {
         record.model.clone_from(&call.head.model);
         record.stream = call.head.stream;
         let mut plan = plan(snapshot, &call, self.shared.ids.number())?;
+        permit(caller, &call, &mut plan)?;
         recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
         narrow(snapshot, &call, &mut plan)?;
         files::check(&self.shared, caller, call.raw.bytes())?;
         if let Some(keeping) = call.keeping.as_ref().filter(|kept| kept.in_background) {
             let body = self.start_in_background(caller, &call, keeping)?;
-            return Ok(Served::accepted(call.dialect, body));
+            return Ok(Served::accepted(call.dialect, body, snapshot));
         }
-        let reply = attempt(self, snapshot, &call, &plan, record).await?;
+        let asker = Asker {
+            caller: caller.clone(),
+            route: call.head.model.clone(),
+            operation: record.operation,
+            tags: tags::read(&call.headers, Some(&call.raw))?,
+            at: self.shared.clock.moment(),
+        };
+        let size = Size::of(
+            &call,
+            snapshot.config.ledger.max_output_tokens,
+            caller.scopes.max_output_tokens,
+        );
+        let hold = self.hold(&asker, &size, &plan)?;
+        let standings = hold.standings(&asker);
+        record.hold = Some(hold);
+        let wish = Wish {
+            asker: &asker,
+            size: &size,
+        };
+        let reply = attempt(self, snapshot, &call, &plan, wish, record).await?;
         record.losses = reply.losses;
         Ok(Served {
             dialect: call.dialect,
@@ -205,6 +270,25 @@ impl Gateway {
             upstream_request_id: reply.upstream_request_id,
             as_array: call.as_array,
             keeping: call.keeping,
+            farewell: Farewell {
+                policy: plan.on_disconnect,
+                bounds: snapshot.config.ledger.clone(),
+            },
+            standings,
+        })
+    }
+
+    /// Holds what the call may need of its caller's limits, measured as its first target would.
+    fn hold(&self, asker: &Asker, size: &Size, plan: &Plan) -> Result<CallHold> {
+        let Some(first) = plan.targets.first() else {
+            return Err(Error::internal("A call was planned without a target."));
+        };
+        let output = size
+            .output(first.traits())
+            .saturating_mul(size.candidates.into());
+        let counter = admit::counter(first);
+        CallHold::admit(&self.shared, asker, |precision| {
+            (size.input(precision, &counter), output)
         })
     }
 
@@ -266,6 +350,10 @@ impl Gateway {
     }
 }
 
+/// The place of a request that calls no model.
+#[derive(Debug)]
+pub struct Entered(#[expect(dead_code, reason = "held until it is dropped")] CallHold);
+
 /// What a call came to, before it is put into an answer.
 struct Served {
     dialect: Dialect,
@@ -273,11 +361,14 @@ struct Served {
     upstream_request_id: Option<http::HeaderValue>,
     as_array: bool,
     keeping: Option<Keeping>,
+    farewell: Farewell,
+    /// How the caller's limits stand.
+    standings: Vec<LimitStanding>,
 }
 
 impl Served {
     /// A call that goes on without its caller.
-    fn accepted(dialect: Dialect, body: Bytes) -> Self {
+    fn accepted(dialect: Dialect, body: Bytes, snapshot: &Snapshot) -> Self {
         Self {
             dialect,
             content: Content::Whole {
@@ -287,27 +378,45 @@ impl Served {
             upstream_request_id: None,
             as_array: false,
             keeping: None,
+            farewell: Farewell {
+                policy: Disconnect::Cancel,
+                bounds: snapshot.config.ledger.clone(),
+            },
+            standings: Vec::new(),
         }
     }
 }
 
-fn open_record(caller: &Caller, inbound: &Inbound) -> Record {
-    Record {
-        request_id: inbound.request_id.clone(),
-        key_id: caller.key_id.clone(),
-        operation: if inbound.dialect.is_embeddings() {
-            "embeddings"
-        } else {
-            "generation"
-        },
-        dialect: inbound.dialect,
-        model: String::new(),
-        stream: false,
-        received: inbound.received,
-        target: None,
-        attempts: 0,
-        losses: Vec::new(),
-        usage: Usage::default(),
-        outcome: Outcome::Open,
+/// What a call does, in the words of keys' scopes and of the ledger.
+fn operation_of(dialect: Dialect) -> &'static str {
+    if dialect.is_embeddings() {
+        "embeddings"
+    } else {
+        "generation"
     }
+}
+
+/// Leaves the targets that the key may use: all of them when it may ask for the name that was asked for, else
+/// those that it may ask for themselves.
+pub(crate) fn permit(caller: &Caller, call: &Call, plan: &mut Plan) -> Result<()> {
+    let asked = call.head.model.as_str();
+    if caller.may_ask(&[asked]) {
+        return Ok(());
+    }
+    plan.targets
+        .retain(|target| caller.may_ask(&[&target.name()]));
+    if plan.targets.is_empty() {
+        return Err(caller.model_refused(asked));
+    }
+    Ok(())
+}
+
+/// Books a whole reply and waits until that is as durable as configured: what the caller sees whole is booked.
+async fn settle_whole(record: &mut Record, dialect: Dialect, body: &Bytes) {
+    let is_said = record.usage.provenance == Provenance::Reported;
+    let seen = match &record.booking {
+        Some(booking) if !is_said => booking.count_reply(dialect, body),
+        _ => 0,
+    };
+    record.settle_safely(seen).await;
 }

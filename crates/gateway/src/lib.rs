@@ -5,13 +5,15 @@
 //! | authenticate | `authenticate.rs` | headers, `Caller` |
 //! | read | `call.rs` | body, `Call` |
 //! | plan | `plan.rs` | `Call`, `Plan` (ordered targets) |
+//! | admit | `admit/` | size and price of the call, guards over what it holds |
 //! | attempt | `attempt.rs`, `provider.rs`, `local.rs` | target, `Reply` |
-//! | relay | `relay.rs` | `Reply`, HTTP body |
+//! | relay | `relay/` | `Reply`, HTTP body |
 //! | settle | `record.rs` | usage and outcome, the call's record |
 //!
 //! It knows HTTP's words (`http`), no server framework, no command line and no concrete store. A call holds
 //! one immutable [`Snapshot`] of the configuration from its start to its end.
 
+mod admit;
 mod attempt;
 mod authenticate;
 mod body;
@@ -34,11 +36,13 @@ mod relay;
 mod reply;
 mod responses;
 mod snapshot;
+mod tags;
 
+pub use admit::{Books, Notice};
 pub use body::Body;
 pub use call::{Addressed, Inbound};
 pub use conversations::{ConversationAction, ConversationRequest};
-pub use gateway::{Gateway, Shared};
+pub use gateway::{Entered, Gateway, Shared};
 pub use models::Page;
 pub use pass::{ObjectRequest, Passing};
 pub use reply::error_response;

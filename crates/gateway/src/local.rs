@@ -14,6 +14,7 @@ use tollgate_engine::{
 };
 
 use crate::{
+    admit::Booking,
     attempt::{Attempt, Content, Reply},
     provider::plain_options,
     relay::{Flow, Output},
@@ -30,12 +31,13 @@ pub(crate) struct LocalStream {
     ended: bool,
 }
 
-pub(crate) async fn answer(attempt: Attempt<'_>) -> Result<Reply> {
+pub(crate) async fn answer(attempt: Attempt<'_>, booking: &mut Booking) -> Result<Reply> {
     let call = attempt.call;
     let request = call.parse()?;
     let mut losses = request.losses.clone();
     let request = engine_request(&request, &mut losses)?;
     attempt.check_losses(&losses)?;
+    booking.dispatch()?;
     let generation = start(&attempt.gateway.shared.engine, request).await?;
     let mut stream = LocalStream {
         generation,

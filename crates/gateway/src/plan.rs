@@ -1,12 +1,12 @@
 //! Which targets serve a call, in which order. Decides from the snapshot alone; does no IO.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Uri;
 use tollgate_base::{Error, Kind, Result, quote};
 use tollgate_catalog::{Catalog, Operation};
-use tollgate_config::{BUILT_IN_PROVIDER, Strategy};
-use tollgate_dialect::Dialect;
+use tollgate_config::{BUILT_IN_PROVIDER, Disconnect, NearBudget, Strategy};
+use tollgate_dialect::{Dialect, ModelTraits};
 
 use crate::{
     call::Call,
@@ -20,6 +20,9 @@ pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
     /// A request that cannot be carried whole is refused.
     pub(crate) strict: bool,
+    /// What is done when a budget has room for a part of the answer only.
+    pub(crate) near_budget: NearBudget,
+    pub(crate) on_disconnect: Disconnect,
 }
 
 /// A model at a place that serves it.
@@ -43,6 +46,17 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What is known of the model.
+    pub(crate) fn traits(&self) -> &ModelTraits {
+        static UNKNOWN: LazyLock<ModelTraits> = LazyLock::new(ModelTraits::default);
+        match &self.place {
+            Place::Provider(provider) => provider.traits(&self.model),
+            Place::BuiltIn => &UNKNOWN,
+        }
+    }
+}
+
 impl Place {
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -62,7 +76,12 @@ impl Place {
 /// Plans a call. `turn` is a number that differs from call to call, for routes that spread.
 pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> {
     let mut strict = snapshot.config.strict || call.strict;
-    let mut targets = match snapshot.config.routes.get(&call.head.model) {
+    let route = snapshot.config.routes.get(&call.head.model);
+    let near_budget = route.map_or(NearBudget::Clamp, |route| route.near_budget);
+    let on_disconnect = route.map_or(snapshot.config.ledger.on_disconnect, |route| {
+        route.on_disconnect
+    });
+    let mut targets = match route {
         Some(route) => {
             strict |= route.strict;
             let mut targets = route
@@ -98,7 +117,12 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
             Error::new(Kind::InvalidRequest, "unsupported_value", message).with_param("model"),
         );
     }
-    Ok(Plan { targets, strict })
+    Ok(Plan {
+        targets,
+        strict,
+        near_budget,
+        on_disconnect,
+    })
 }
 
 /// Finds a model by `provider/model`, by the built-in model's name, or by a bare name that exactly the

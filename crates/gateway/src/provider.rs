@@ -15,6 +15,7 @@ use tollgate_policy::retry::{Failure, Sent};
 use tollgate_upstream::{Fault, Progress, ReplyBody};
 
 use crate::{
+    admit::Booking,
     attempt::{Attempt, Content, Reply, refused},
     call::Call,
     framer::Framer,
@@ -30,12 +31,24 @@ const MAX_ERROR: usize = 64 * 1024;
 /// What an error says is not waited for longer.
 const ERROR_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is asked of a provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) model: &'a str,
+    /// The largest output that may be asked for; `None`: what the caller wrote.
+    pub(crate) max_output: Option<u64>,
+}
+
 pub(crate) async fn answer(
     attempt: Attempt<'_>,
-    provider: &Provider,
-    model: &str,
+    ask: Ask<'_>,
+    booking: &mut Booking,
 ) -> Result<Reply, Failure> {
     let call = attempt.call;
+    let Ask {
+        provider, model, ..
+    } = ask;
     let Some(service) = service_for(call, provider, model) else {
         return Err(refused(Error::internal(
             "A target was planned that does not serve this operation.",
@@ -43,9 +56,10 @@ pub(crate) async fn answer(
     };
     let wire = service.dialect;
     let path = service.path(model, call.head.stream).map_err(refused)?;
-    let rendered = render(attempt, provider, model, wire).map_err(refused)?;
+    let rendered = render(attempt, ask, wire).map_err(refused)?;
     attempt.check_losses(&rendered.losses).map_err(refused)?;
     let headers = request_headers(attempt, provider, wire);
+    booking.dispatch().map_err(refused)?;
     let response = attempt
         .gateway
         .send(
@@ -95,6 +109,7 @@ fn service_for<'p>(call: &Call, provider: &'p Provider, model: &str) -> Option<&
         model,
         traits,
         quirks: &provider.row.quirks,
+        max_output: None,
     };
     let needs_responses = if call.dialect == Dialect::OpenAiChat {
         chat_needs_responses(&call.raw, target)
@@ -109,17 +124,13 @@ fn service_for<'p>(call: &Call, provider: &'p Provider, model: &str) -> Option<&
 }
 
 /// The same dialect is patched, another one is translated through the IR.
-fn render(
-    attempt: Attempt<'_>,
-    provider: &Provider,
-    model: &str,
-    wire: Dialect,
-) -> Result<Rendered> {
+fn render(attempt: Attempt<'_>, ask: Ask<'_>, wire: Dialect) -> Result<Rendered> {
     let call = attempt.call;
     let target = Target {
-        model,
-        traits: provider.traits(model),
-        quirks: &provider.row.quirks,
+        model: ask.model,
+        traits: ask.provider.traits(ask.model),
+        quirks: &ask.provider.row.quirks,
+        max_output: ask.max_output,
     };
     if wire == call.dialect {
         return patch_request(wire, &call.raw, target);

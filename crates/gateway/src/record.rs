@@ -2,10 +2,20 @@
 
 use std::time::Instant;
 
-use tollgate_base::{Error, Usage};
+use tollgate_base::{Error, Money, Result, Usage};
 use tollgate_dialect::{Dialect, Loss};
+use tollgate_ledger::Durable;
+use tollgate_policy::{
+    admission::Actual,
+    key::Caller,
+    ledger::{AttemptOutcome, Cost},
+    retry::Failure,
+};
 
-use crate::reply::loss_report;
+use crate::{
+    admit::{Booked, Booking, CallHold, End},
+    reply::loss_report,
+};
 
 /// The record of one call. It travels with the call into the response body and is settled exactly once, when
 /// it is dropped: after the last byte, after an error, or when the client is gone.
@@ -24,6 +34,12 @@ pub(crate) struct Record {
     pub(crate) losses: Vec<Loss>,
     pub(crate) usage: Usage,
     pub(crate) outcome: Outcome,
+    /// What all of its attempts together cost; `None` while nothing was booked.
+    pub(crate) cost: Option<Cost>,
+    /// The attempt that answers.
+    pub(crate) booking: Option<Booking>,
+    /// What the call holds of its limits.
+    pub(crate) hold: Option<CallHold>,
 }
 
 /// How a call ended.
@@ -37,6 +53,109 @@ pub(crate) enum Outcome {
 }
 
 impl Record {
+    pub(crate) fn open(
+        caller: &Caller,
+        operation: &'static str,
+        dialect: Dialect,
+        request_id: String,
+        received: Instant,
+    ) -> Self {
+        Self {
+            request_id,
+            key_id: caller.key_id.clone(),
+            operation,
+            dialect,
+            model: String::new(),
+            stream: false,
+            received,
+            target: None,
+            attempts: 0,
+            losses: Vec::new(),
+            usage: Usage::default(),
+            outcome: Outcome::Open,
+            cost: None,
+            booking: None,
+            hold: None,
+        }
+    }
+
+    /// Books the attempt that answered, with what is known of it now; `seen` output tokens have gone out. What
+    /// comes back resolves when the booking is durable.
+    pub(crate) fn settle(&mut self, seen: u64) -> Option<Durable> {
+        let booking = self.booking.take()?;
+        let (outcome, code) = match &self.outcome {
+            Outcome::Open => (AttemptOutcome::ClientGone, ""),
+            Outcome::Complete => (AttemptOutcome::Complete, ""),
+            Outcome::Failed(error) => (AttemptOutcome::Failed, error.code()),
+        };
+        let booked = booking.settle(End {
+            outcome,
+            usage: self.usage,
+            seen,
+            code,
+        });
+        let usage = booked.as_ref().map(|booked| booked.usage);
+        let durable = self.booked(booked);
+        self.usage = usage.unwrap_or(self.usage);
+        durable
+    }
+
+    /// As [`Record::settle`], and waits until the booking is durable: what the caller sees whole is booked.
+    pub(crate) async fn settle_safely(&mut self, seen: u64) {
+        if let Some(durable) = self.settle(seen) {
+            let outcome = durable.await;
+            self.note_safety(outcome);
+        }
+    }
+
+    /// An answer is not held back when the disk fails; no new call is served then.
+    pub(crate) fn note_safety(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            tracing::error!(request = %self.request_id, "a call is not booked safely: {error}");
+        }
+    }
+
+    /// An attempt begins, which answers unless it is said to have failed.
+    pub(crate) fn begin(&mut self, booking: Booking) {
+        if let Some(hold) = &mut self.hold {
+            hold.begin();
+        }
+        self.booking = Some(booking);
+    }
+
+    /// The attempt that began last failed before anything of an answer came.
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure) {
+        if let Some(booking) = self.booking.take() {
+            let booked = booking.fail(failure);
+            drop(self.booked(booked));
+        }
+    }
+
+    /// Adds what an attempt came to; nothing where nothing was sent. With one attempt of unknown cost, the cost of
+    /// the whole call is unknown.
+    pub(crate) fn booked(&mut self, booked: Option<Booked>) -> Option<Durable> {
+        if let Some(hold) = &mut self.hold {
+            hold.end(
+                booked
+                    .as_ref()
+                    .map_or(Actual::Nothing, |booked| booked.actual),
+            );
+        }
+        let booked = booked?;
+        self.cost = Some(match (self.cost, booked.cost) {
+            (None, cost) => cost,
+            (Some(Cost::Known(sum)), Cost::Known(cost)) => Cost::Known(sum.plus(cost)),
+            (Some(_), _) => Cost::Unknown,
+        });
+        Some(booked.durable)
+    }
+
+    /// What so many tokens of output would cost more.
+    pub(crate) fn output_costs(&self, tokens: u64) -> Money {
+        let booking = self.booking.as_ref();
+        booking.map_or(Money::ZERO, |booking| booking.output_costs(tokens))
+    }
+
     pub(crate) fn fail(&mut self, error: &Error) {
         self.outcome = Outcome::Failed(error.clone());
     }
@@ -44,6 +163,13 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        // Nobody waits for the disk any more.
+        drop(self.settle(0));
+        let cost = match self.cost {
+            None => String::new(),
+            Some(Cost::Known(cost)) => cost.to_decimal(),
+            Some(Cost::Unknown) => "unknown".to_owned(),
+        };
         let (outcome, code) = match &self.outcome {
             Outcome::Open => ("client_gone", ""),
             Outcome::Complete => ("complete", ""),
@@ -61,6 +187,7 @@ impl Drop for Record {
             input_tokens = self.usage.input_total(),
             output_tokens = self.usage.output_total(),
             usage = self.usage.provenance.as_str(),
+            cost_usd = cost,
             losses = %loss_report(&self.losses),
             ms = u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX),
             code,

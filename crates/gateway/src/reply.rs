@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tollgate_base::{Error, Kind};
 use tollgate_dialect::{Dialect, Family, Loss, LossKind, render_error};
+use tollgate_policy::ledger::Cost;
 
 use crate::Body;
 
@@ -21,6 +22,7 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const LOSS: HeaderName = HeaderName::from_static("x-tollgate-loss");
 const TARGET: HeaderName = HeaderName::from_static("x-tollgate-target");
+const COST: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
 /// The error as the caller's dialect shows it, with its headers.
@@ -103,6 +105,15 @@ pub(crate) fn insert_provenance(
         && let Ok(value) = HeaderValue::try_from(loss_report(losses))
     {
         headers.insert(LOSS, value);
+    }
+}
+
+/// What a whole answer cost, in dollars; nothing where that is not known, which is not the same as zero.
+pub(crate) fn insert_cost(headers: &mut HeaderMap, cost: Option<Cost>) {
+    if let Some(Cost::Known(cost)) = cost
+        && let Ok(value) = HeaderValue::try_from(cost.to_decimal())
+    {
+        headers.insert(COST, value);
     }
 }
 

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_base::{Error, Result};
-use tollgate_catalog::{Auth, Catalog, Operation, ProviderRow};
-use tollgate_config::{Config, Identity, Reach};
+use tollgate_catalog::{
+    Auth, Catalog, Operation, ProviderRow,
+    price::{Bucket, Price, PriceBook, PriceEntry, PriceOverride},
+};
+use tollgate_config::{Config, Identity, PriceSetting, Reach};
 use tollgate_credentials::Credentials;
 use tollgate_dialect::{Dialect, ModelTraits};
 use tollgate_policy::retry::RetryPolicy;
@@ -19,6 +22,7 @@ pub struct Snapshot {
     pub config: Config,
     pub(crate) providers: BTreeMap<String, Arc<Provider>>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) prices: PriceBook,
 }
 
 /// A provider that is switched on, ready to be called.
@@ -64,7 +68,8 @@ impl Service {
 }
 
 impl Snapshot {
-    pub fn new(config: Config) -> Result<Self> {
+    /// `prices` are those of the book; the configuration's own go before them.
+    pub fn new(config: Config, prices: &PriceBook) -> Result<Self> {
         let providers = config
             .providers
             .values()
@@ -76,11 +81,19 @@ impl Snapshot {
             cap: config.retry.max_delay,
             ..RetryPolicy::default()
         };
+        let prices = prices.with_overrides(&overrides(&config)?)?;
         Ok(Self {
             config,
             providers,
             retry,
+            prices,
         })
+    }
+
+    /// What a model costs at a configured provider.
+    pub(crate) fn price(&self, provider: &str, model: &str) -> Option<&Price> {
+        let row = &self.providers.get(provider)?.row.id;
+        self.prices.find_named(provider, row, model)
     }
 
     /// The pause after which a stream gets a heartbeat.
@@ -213,6 +226,46 @@ fn headers(provider: &tollgate_config::Provider) -> Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// The prices that the configuration writes, and those of servers that nobody is paid for.
+fn overrides(config: &Config) -> Result<Vec<PriceOverride>> {
+    let written = config.prices.iter().map(|price| {
+        let rates = price.rates.iter().map(|(name, rate)| {
+            let bucket = Bucket::ALL
+                .into_iter()
+                .find(|bucket| bucket.name() == *name);
+            let bucket = bucket.ok_or_else(|| unknown_bucket(name))?;
+            Ok((bucket, rate.to_decimal()))
+        });
+        let entry = PriceEntry {
+            free: price.free,
+            rates: rates.collect::<Result<_>>()?,
+            ..PriceEntry::default()
+        };
+        PriceOverride::new(&format!("{}/{}", price.provider, price.model), entry)
+    });
+    let is_written = |name: &str| {
+        let every = |price: &PriceSetting| price.provider == name && price.model == "*";
+        config.prices.iter().any(every)
+    };
+    // A server of one's own sends no bill.
+    let own = config.providers.values().filter(|provider| {
+        let is_local = matches!(provider.base_url.reach(), Reach::Loopback | Reach::Private);
+        is_local && provider.row.key_optional && !is_written(&provider.name)
+    });
+    let free = own.map(|provider| {
+        let entry = PriceEntry {
+            free: true,
+            ..PriceEntry::default()
+        };
+        PriceOverride::new(&format!("{}/*", provider.name), entry)
+    });
+    written.chain(free).collect()
+}
+
+fn unknown_bucket(name: &str) -> Error {
+    Error::internal(format!("There is no price for {name}."))
 }
 
 /// The configuration was checked before; what still fails here names the provider and the part.

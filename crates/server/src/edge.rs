@@ -1,6 +1,6 @@
 //! From a request's head to the gateway, and every refusal on the way.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
@@ -88,7 +88,7 @@ impl Edge {
             uri,
             headers,
             mut body,
-            ..
+            peer,
         } = request;
         let (action, id) = route(&method, uri.path())?;
         if matches!(action, Action::Live | Action::Ready) {
@@ -101,6 +101,14 @@ impl Edge {
         let caller =
             self.gateway
                 .authenticate(Role::Model, &headers, uri.query(), query_key.as_deref())?;
+        let operation = action.operation(id);
+        self.gateway.permit(&caller, operation, peer.ip())?;
+        // A call of a model is admitted when its size is known.
+        let _entered = if action.calls_a_model() {
+            None
+        } else {
+            Some(self.gateway.enter(&caller, operation)?)
+        };
         let asked = Asked {
             headers,
             query: uri.query().map(str::to_owned),
@@ -192,7 +200,7 @@ impl Edge {
 
     async fn call(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         dialect: Dialect,
         addressed: Option<Addressed>,
         asked: Asked,
@@ -205,7 +213,7 @@ impl Edge {
     /// A call whose path names the model and what is asked of it.
     async fn model_verb(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         id: &str,
         asked: Asked,
         body: &mut RequestBody,

@@ -42,6 +42,35 @@ pub enum Action {
     Ready,
 }
 
+impl Action {
+    /// What it does, in the words of keys' scopes; empty where no key is needed. `id` is what the path names.
+    pub fn operation(self, id: &str) -> &'static str {
+        match self {
+            Action::ModelVerb => model_verb(id).map_or("generation", |(_, verb)| match verb {
+                Verb::Call { dialect, .. } => Action::Call(dialect).operation(id),
+                Verb::CountTokens => "count_tokens",
+            }),
+            Action::Call(dialect) if dialect.is_embeddings() => "embeddings",
+            Action::Call(_) | Action::Stored(_) | Action::Conversation(_) => "generation",
+            Action::CountTokens(_) => "count_tokens",
+            Action::Pass(operation) | Action::Make(operation) | Action::About(operation, _) => {
+                operation.name()
+            }
+            Action::DeleteModel => Operation::DeleteModel.name(),
+            Action::ListModels | Action::ShowModel => "models",
+            Action::Live | Action::Ready => "",
+        }
+    }
+
+    /// Whether the gateway itself admits the request, by what it asks of a model.
+    pub fn calls_a_model(self) -> bool {
+        matches!(
+            self,
+            Action::Call(_) | Action::ModelVerb | Action::CountTokens(_) | Action::Pass(_)
+        )
+    }
+}
+
 const fn get(path: &'static str, action: Action) -> Route {
     Route {
         method: "GET",

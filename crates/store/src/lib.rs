@@ -7,5 +7,14 @@ mod memory;
 mod migrations;
 mod sqlite;
 
-pub use memory::MemoryStore;
-pub use sqlite::{OpenError, SqliteStore};
+pub use memory::{MemoryLedger, MemoryStore};
+pub use sqlite::{OpenError, SqliteLedger, SqliteStore};
+
+/// The refusal of a key whose text another key has.
+fn same_digest() -> tollgate_base::Error {
+    tollgate_base::Error::new(
+        tollgate_base::Kind::Conflict,
+        "conflict",
+        "Another key has this text already. Make a new one.",
+    )
+}

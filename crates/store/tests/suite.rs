@@ -1,49 +1,18 @@
 //! What every store must do, written once and run against each.
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
 
-use tollgate_base::UnixMillis;
-use tollgate_policy::{
-    key::{KeyRecord, KeyStore, Role, Token},
-    objects::{Object, ObjectKind, ObjectStore},
+#[path = "suite/accounts.rs"]
+mod accounts;
+
+use accounts::{
+    a_change_decided_on_an_older_generation_is_not_made,
+    a_second_key_with_the_same_text_is_a_conflict_and_changes_nothing,
+    each_change_has_one_entry_in_an_unbroken_chain, records_come_back_as_they_were_put,
+    the_audit_log_is_read_in_pages, the_last_use_of_a_key_only_moves_forward,
 };
+use tollgate_base::UnixMillis;
+use tollgate_policy::objects::{Object, ObjectKind, ObjectStore};
 use tollgate_store::{MemoryStore, SqliteStore};
-
-fn key(id: &str, role: Role) -> KeyRecord {
-    KeyRecord {
-        id: id.to_owned(),
-        name: format!("name of {id}"),
-        role,
-        digest: Token::generate(role).unwrap().digest(),
-        created_at: UnixMillis(1_700_000_000_000),
-        expires_at: Some(UnixMillis(u64::MAX >> 1)),
-        revoked_at: None,
-    }
-}
-
-fn keys_come_back_as_they_were_added(store: &dyn KeyStore) {
-    let keys = [key("key_1", Role::Admin), key("key_2", Role::Model)];
-    for key in &keys {
-        store.add_key(key).unwrap();
-    }
-    assert_eq!(store.keys().unwrap(), keys);
-}
-
-fn a_second_key_with_the_same_id_or_text_is_a_conflict(store: &dyn KeyStore) {
-    let first = key("key_1", Role::Model);
-    store.add_key(&first).unwrap();
-    let same_id = KeyRecord {
-        digest: key("x", Role::Model).digest,
-        ..first.clone()
-    };
-    let same_text = KeyRecord {
-        id: "key_2".to_owned(),
-        ..first.clone()
-    };
-    for twin in [same_id, same_text] {
-        assert_eq!(store.add_key(&twin).unwrap_err().code(), "conflict");
-    }
-    assert_eq!(store.keys().unwrap(), [first]);
-}
 
 fn object(kind: ObjectKind, id: &str, key_id: &str, at: u64) -> Object {
     Object {
@@ -113,22 +82,12 @@ macro_rules! store_suite {
 }
 
 store_suite!(
-    keys_come_back_as_they_were_added,
-    a_second_key_with_the_same_id_or_text_is_a_conflict,
+    records_come_back_as_they_were_put,
+    a_second_key_with_the_same_text_is_a_conflict_and_changes_nothing,
+    a_change_decided_on_an_older_generation_is_not_made,
+    each_change_has_one_entry_in_an_unbroken_chain,
+    the_audit_log_is_read_in_pages,
+    the_last_use_of_a_key_only_moves_forward,
     objects_come_back_to_their_key_newest_first,
     an_object_is_replaced_deleted_and_forgotten,
 );
-
-#[test]
-fn sqlite_keeps_its_keys_over_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let kept = key("key_1", Role::Model);
-    SqliteStore::open(folder.path())
-        .unwrap()
-        .add_key(&kept)
-        .unwrap();
-    assert_eq!(
-        SqliteStore::open(folder.path()).unwrap().keys().unwrap(),
-        [kept]
-    );
-}

@@ -82,6 +82,7 @@ fn explain(arguments: &Arguments) -> Result<Rendered> {
         model: &model,
         traits: Catalog::builtin().traits(&row.id, &model),
         quirks: &row.quirks,
+        max_output: None,
     };
     if from == to {
         return patch_request(to, &raw, target);

@@ -111,8 +111,8 @@ pub(crate) static PRICE_SETTINGS: &[Setting<PriceDraft>] = &[
         example: "2.50",
     },
     Setting {
-        path: "second",
-        kind: Kind::Rate(slot!(second)),
+        path: "audio_second",
+        kind: Kind::Rate(slot!(audio_second)),
         doc: "Dollars for a million seconds of sound.",
         absent: "unknown",
         example: "2.50",

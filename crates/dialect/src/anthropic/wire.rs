@@ -1,9 +1,9 @@
 //! The names of Anthropic's replies and stream events, exactly:
 //! <https://platform.claude.com/docs/en/api/messages>. Read borrowed and lenient.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
-use tollgate_base::{Provenance, Usage};
+use tollgate_base::{Provenance, Region, ServiceTier, Usage};
 
 use crate::{
     ir::Citation,
@@ -157,6 +157,43 @@ pub(super) struct WireUsage {
     output_tokens: Count,
     #[serde(default)]
     output_tokens_details: Option<OutputDetails>,
+    #[serde(default)]
+    server_tool_use: Option<ServerToolUse>,
+    #[serde(default, deserialize_with = "tier")]
+    service_tier: Option<ServiceTier>,
+    #[serde(default, deserialize_with = "speed")]
+    speed: Option<ServiceTier>,
+    #[serde(default, deserialize_with = "region")]
+    inference_geo: Option<Region>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct ServerToolUse {
+    #[serde(default)]
+    web_search_requests: Count,
+}
+
+/// The tier that served a call.
+fn tier<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ServiceTier>, D::Error> {
+    Ok(match Text::deserialize(from)?.as_deref() {
+        None => None,
+        Some("priority") => Some(ServiceTier::Priority),
+        Some("batch") => Some(ServiceTier::Batch),
+        Some(_) => Some(ServiceTier::Standard),
+    })
+}
+
+fn speed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ServiceTier>, D::Error> {
+    let is_fast = Text::deserialize(from)?.as_deref() == Some("fast");
+    Ok(is_fast.then_some(ServiceTier::Fast))
+}
+
+fn region<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Region>, D::Error> {
+    Ok(match Text::deserialize(from)?.as_deref() {
+        None => None,
+        Some("us") => Some(Region::Us),
+        Some(_) => Some(Region::Global),
+    })
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -192,6 +229,10 @@ impl WireUsage {
             cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens: newest(self.output_tokens, later.output_tokens),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            server_tool_use: later.server_tool_use.or(self.server_tool_use),
+            service_tier: later.service_tier.or(self.service_tier),
+            speed: later.speed.or(self.speed),
+            inference_geo: later.inference_geo.or(self.inference_geo),
         }
     }
 
@@ -222,10 +263,14 @@ impl WireUsage {
             cache_read: self.cache_read_input_tokens.0,
             cache_write: short,
             cache_write_1h: long,
-            audio_input: None,
             output: output - reasoning.unwrap_or(0),
             reasoning,
-            audio_output: None,
+            searches: self
+                .server_tool_use
+                .and_then(|tools| tools.web_search_requests.0)
+                .filter(|n| *n > 0),
+            tier: self.speed.or(self.service_tier).unwrap_or_default(),
+            region: self.inference_geo.unwrap_or_default(),
             provenance,
             ..Usage::default()
         }
@@ -268,8 +313,11 @@ impl<'a> UsageOut<'a> {
             ephemeral_1h_input_tokens: long.unwrap_or(0),
         };
         Self {
-            // This dialect has no bucket for audio.
-            input_tokens: usage.input.saturating_add(usage.audio_input.unwrap_or(0)),
+            // This dialect has no bucket for audio and none for images.
+            input_tokens: usage
+                .input
+                .saturating_add(usage.audio_input.unwrap_or(0))
+                .saturating_add(usage.image_input.unwrap_or(0)),
             cache_creation_input_tokens: short.unwrap_or(0).saturating_add(long.unwrap_or(0)),
             cache_read_input_tokens: usage.cache_read.unwrap_or(0),
             output_tokens: usage.output_total(),

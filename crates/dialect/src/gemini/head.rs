@@ -1,6 +1,7 @@
 //! What is read and checked of a generateContent request before it is planned, and the same-dialect path,
-//! which changes nothing: the model is in the path.
+//! which changes nothing but how long the answer may get: the model is in the path.
 
+use bytes::Bytes;
 use tollgate_base::{Error, Kind, Result};
 
 use super::fields::{flag, integer, is_named, number, shaped, top};
@@ -120,13 +121,31 @@ fn check_content(content: Json<'_>, i: usize) -> Result<()> {
     Ok(())
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "as the other dialects' path that may refuse"
-)]
-pub(crate) fn patch_request(raw: &RawObject, _: Target<'_>) -> Result<Rendered> {
+pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
     Ok(Rendered {
-        body: raw.bytes().clone(),
+        body: limit(raw, target)?.unwrap_or_else(|| raw.bytes().clone()),
         ..Rendered::default()
     })
+}
+
+/// The request within what its answer may cost; nothing where it is already.
+fn limit(raw: &RawObject, target: Target<'_>) -> Result<Option<Bytes>> {
+    const PATH: &str = "generationConfig";
+    const NAME: &str = "maxOutputTokens";
+    let config = top(raw, PATH).unwrap_or(Json::new("{}"));
+    let asked = integer(config, NAME, PATH, 1..=COUNT_LIMIT)?;
+    let asked = asked.and_then(|n| u64::try_from(n).ok());
+    let limited = target.limited(asked, &format!("{PATH}.{NAME}"), 1)?;
+    let Some(most) = limited.filter(|_| limited != asked) else {
+        return Ok(None);
+    };
+    let most = most.min(COUNT_LIMIT.unsigned_abs()).to_string();
+    let config = RawObject::parse(Bytes::from(config.text().to_owned()))?;
+    let named = |raw: &RawObject, name: &str| {
+        let found = raw.fields().find(|(key, _)| is_named(key, name));
+        found.map_or(name.to_owned(), |(key, _)| key.to_owned())
+    };
+    let config_with = config.with(&[(&named(&config, NAME), Some(&most))]);
+    let config_with = String::from_utf8_lossy(&config_with);
+    Ok(Some(raw.with(&[(&named(raw, PATH), Some(&config_with))])))
 }

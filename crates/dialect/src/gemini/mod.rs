@@ -5,7 +5,7 @@ mod array;
 mod embed;
 mod encode;
 mod errors;
-mod fields;
+pub(crate) mod fields;
 mod head;
 mod request;
 mod response;

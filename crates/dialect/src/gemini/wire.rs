@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
-use tollgate_base::{Provenance, Usage};
+use tollgate_base::{Provenance, ServiceTier, Usage};
 
 use crate::json::{Count, Text};
 
@@ -179,7 +179,7 @@ struct ModalityCount<'a> {
 
 impl WireUsage<'_> {
     /// The figures in disjoint buckets (digest section 11): the cache stands inside of the prompt, tool use
-    /// and thoughts outside, and audio is told apart only in the details.
+    /// and thoughts outside, and audio and images are told apart only in the details.
     pub(super) fn to_usage(&self, provenance: Provenance) -> Usage {
         let prompt = self.prompt_token_count.0.unwrap_or(0);
         let tool_use = self.tool_use_prompt_token_count.0.unwrap_or(0);
@@ -192,12 +192,15 @@ impl WireUsage<'_> {
             })
         };
         let cache_read = take(self.cached_content_token_count.0);
-        let cached_audio = audio(&self.cache_tokens_details).unwrap_or(0);
-        let audio_input = take(
-            audio(&self.prompt_tokens_details)
-                .map(|n| n.saturating_sub(cached_audio))
-                .filter(|n| *n > 0),
-        );
+        // What the details say of the prompt holds for its cached part, too.
+        let uncached = |modality| {
+            let cached = tokens_of(&self.cache_tokens_details, modality).unwrap_or(0);
+            tokens_of(&self.prompt_tokens_details, modality)
+                .map(|n| n.saturating_sub(cached))
+                .filter(|n| *n > 0)
+        };
+        let audio_input = take(uncached("AUDIO"));
+        let image_input = take(uncached("IMAGE"));
         let reasoning = self.thoughts_token_count.0;
         // A provider that only says the total said the rest with it.
         let total_says = || {
@@ -207,29 +210,38 @@ impl WireUsage<'_> {
         };
         let candidates = self.candidates_token_count.0.or_else(total_says);
         let mut output = candidates.unwrap_or(0);
-        let audio_output = audio(&self.candidates_tokens_details)
-            .map(|n| n.min(output))
-            .filter(|n| *n > 0);
-        output -= audio_output.unwrap_or(0);
+        let mut take = |modality| {
+            let n = tokens_of(&self.candidates_tokens_details, modality)?.min(output);
+            output -= n;
+            (n > 0).then_some(n)
+        };
+        let (audio_output, image_output) = (take("AUDIO"), take("IMAGE"));
         Usage {
             input: input.saturating_add(tool_use),
             cache_read,
             cache_write: None,
             cache_write_1h: None,
             audio_input,
+            image_input,
             output,
             reasoning,
             audio_output,
+            image_output,
+            tier: match self.service_tier.as_deref() {
+                Some("flex") => ServiceTier::Flex,
+                Some("priority") => ServiceTier::Priority,
+                _ => ServiceTier::Standard,
+            },
             provenance,
             ..Usage::default()
         }
     }
 }
 
-fn audio(details: &[ModalityCount<'_>]) -> Option<u64> {
+fn tokens_of(details: &[ModalityCount<'_>], modality: &str) -> Option<u64> {
     details
         .iter()
-        .find(|detail| detail.modality.as_deref() == Some("AUDIO"))?
+        .find(|detail| detail.modality.as_deref() == Some(modality))?
         .token_count
         .0
 }
@@ -261,31 +273,43 @@ struct ModalityOut {
     token_count: u64,
 }
 
+/// What of a whole is sound and what is an image; nothing where nobody told them apart.
+fn by_modality(audio: Option<u64>, image: Option<u64>, whole: u64) -> Vec<ModalityOut> {
+    if audio.or(image).is_none() {
+        return Vec::new();
+    }
+    let text = whole
+        .saturating_sub(audio.unwrap_or(0))
+        .saturating_sub(image.unwrap_or(0));
+    [("TEXT", Some(text)), ("AUDIO", audio), ("IMAGE", image)]
+        .into_iter()
+        .filter_map(|(modality, count)| {
+            count.map(|token_count| ModalityOut {
+                modality,
+                token_count,
+            })
+        })
+        .collect()
+}
+
 impl<'a> UsageOut<'a> {
     pub(super) fn new(usage: &Usage, tier: Option<&'a str>) -> Self {
         let prompt = usage.input_total();
-        let by_modality = |audio: Option<u64>, whole: u64| match audio {
-            None => Vec::new(),
-            Some(audio) => vec![
-                ModalityOut {
-                    modality: "TEXT",
-                    token_count: whole.saturating_sub(audio),
-                },
-                ModalityOut {
-                    modality: "AUDIO",
-                    token_count: audio,
-                },
-            ],
-        };
-        let candidates = usage.output.saturating_add(usage.audio_output.unwrap_or(0));
+        let media = usage.audio_output.unwrap_or(0);
+        let media = media.saturating_add(usage.image_output.unwrap_or(0));
+        let candidates = usage.output.saturating_add(media);
         Self {
             prompt_token_count: prompt,
             cached_content_token_count: usage.cache_read,
             candidates_token_count: candidates,
             thoughts_token_count: usage.reasoning,
             total_token_count: prompt.saturating_add(usage.output_total()),
-            prompt_tokens_details: by_modality(usage.audio_input, prompt),
-            candidates_tokens_details: by_modality(usage.audio_output, candidates),
+            prompt_tokens_details: by_modality(usage.audio_input, usage.image_input, prompt),
+            candidates_tokens_details: by_modality(
+                usage.audio_output,
+                usage.image_output,
+                candidates,
+            ),
             service_tier: match tier {
                 // The other vendors' words for it.
                 Some("default" | "standard_only" | "standard") => Some("standard"),

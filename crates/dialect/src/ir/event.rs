@@ -35,6 +35,27 @@ pub enum Event {
     Error(Error),
 }
 
+impl Event {
+    /// The text of this step that the provider charges for as output: what was said, thought or refused,
+    /// and the names and arguments of tool calls.
+    pub fn billed_text(&self) -> Option<&str> {
+        match self {
+            Event::BlockStart {
+                block: BlockStart::ToolCall { name, .. },
+                ..
+            } => Some(name),
+            Event::Delta { delta, .. } => match delta {
+                Delta::Text(text)
+                | Delta::Reasoning(text)
+                | Delta::Arguments(text)
+                | Delta::Refusal(text) => Some(text),
+                Delta::Signature(_) | Delta::Citation(_) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockStart {
     Text,

@@ -52,6 +52,19 @@ pub enum FinishReason {
     Paused,
 }
 
+impl Block {
+    /// The texts in it that a provider charges for.
+    pub fn billed_texts(&self) -> Vec<&str> {
+        match self {
+            Block::Text { text, .. } | Block::Reasoning { text, .. } | Block::Refusal(text) => {
+                vec![text]
+            }
+            Block::ToolCall(call) => vec![&call.name, &call.arguments],
+            Block::RedactedReasoning { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Response {
     /// The reply that a lawful sequence of events tells. A sequence that failed, or never finished, is an
     /// error.

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use tollgate_base::Result;
+
 use super::messages;
 use crate::{
     Loss, LossKind, MaxTokensField, RawObject, Rendered, Target, ToolChoiceSupport,
@@ -23,6 +25,13 @@ pub(super) const VENDOR_FIELDS: [&str; 9] = [
     "moderation",
 ];
 
+const OLD_LIMIT: &str = "max_tokens";
+const NEW_LIMIT: &str = "max_completion_tokens";
+/// What a completion gives at most when nobody asks (digest section 4).
+const COMPLETION_DEFAULT: u64 = 16;
+/// The fewest output tokens that Responses take.
+const RESPONSES_FEWEST: u64 = 16;
+
 /// The changes under way: field and new JSON text, `None` to remove it.
 struct Patch<'a> {
     raw: &'a RawObject,
@@ -32,29 +41,35 @@ struct Patch<'a> {
 }
 
 /// Patches a chat request.
-pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Rendered {
+pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
     let mut patch = Patch::new(raw, target);
     patch.model();
     patch.stream_usage();
     patch.max_tokens();
+    let default = match target.quirks.max_tokens_field {
+        MaxTokensField::MaxCompletionTokens => NEW_LIMIT,
+        MaxTokensField::MaxTokens => OLD_LIMIT,
+    };
+    patch.limit(&[NEW_LIMIT, OLD_LIMIT], default, None, 1)?;
     patch.sampling();
     patch.seed();
     patch.vendor_fields();
     patch.tools();
     patch.messages();
     patch.refused_fields();
-    patch.render()
+    Ok(patch.render())
 }
 
 /// Patches a legacy completion, whose `max_tokens` never got another name.
-pub(crate) fn patch_completion(raw: &RawObject, target: Target<'_>) -> Rendered {
+pub(crate) fn patch_completion(raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
     let mut patch = Patch::new(raw, target);
     patch.model();
     patch.stream_usage();
+    patch.limit(&[OLD_LIMIT], OLD_LIMIT, Some(COMPLETION_DEFAULT), 0)?;
     patch.sampling();
     patch.seed();
     patch.refused_fields();
-    patch.render()
+    Ok(patch.render())
 }
 
 /// Patches a request for embeddings.
@@ -66,22 +81,31 @@ pub(crate) fn patch_embeddings(raw: &RawObject, target: Target<'_>) -> Rendered 
     patch.render()
 }
 
-/// Patches a request of which only the model is ours.
-pub(crate) fn patch_model(raw: &RawObject, target: Target<'_>) -> Rendered {
+/// Patches a request of which only the model is ours, and what is already known to change.
+pub(crate) fn patch_model(
+    raw: &RawObject,
+    target: Target<'_>,
+    changes: Vec<(&'static str, String)>,
+) -> Rendered {
     let mut patch = Patch::new(raw, target);
     patch.model();
+    for (name, value) in changes {
+        patch.set(name, value);
+    }
     patch.refused_fields();
     patch.render()
 }
 
 /// Patches a Responses request, but for its `input`.
-pub(crate) fn patch_scalars_of_responses(raw: &RawObject, target: Target<'_>) -> Rendered {
+pub(crate) fn patch_scalars_of_responses(raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
     let mut patch = Patch::new(raw, target);
     patch.model();
+    let field = "max_output_tokens";
+    patch.limit(&[field], field, None, RESPONSES_FEWEST)?;
     patch.sampling();
     patch.vendor_fields();
     patch.refused_fields();
-    patch.render()
+    Ok(patch.render())
 }
 
 impl<'a> Patch<'a> {
@@ -192,12 +216,10 @@ impl<'a> Patch<'a> {
     /// `max_tokens` on models that reason, `max_completion_tokens` on servers that know only the old name.
     /// The vendor's own other models take both, so nothing is touched for them (traps T2).
     fn max_tokens(&mut self) {
-        const OLD: &str = "max_tokens";
-        const NEW: &str = "max_completion_tokens";
         let (wrong, right) = match self.target.quirks.max_tokens_field {
-            MaxTokensField::MaxTokens => (NEW, OLD),
+            MaxTokensField::MaxTokens => (NEW_LIMIT, OLD_LIMIT),
             MaxTokensField::MaxCompletionTokens if self.target.traits.reasoning == Some(true) => {
-                (OLD, NEW)
+                (OLD_LIMIT, NEW_LIMIT)
             }
             MaxTokensField::MaxCompletionTokens => return,
         };
@@ -206,6 +228,44 @@ impl<'a> Patch<'a> {
                 self.set(right, limit.text());
             }
             self.remove(wrong);
+        }
+    }
+
+    /// Keeps the answer within what it may cost. `unsaid` is what the provider gives when nobody asks, where
+    /// that is documented; otherwise the limit is said.
+    fn limit(
+        &mut self,
+        names: &[&'a str],
+        default: &'a str,
+        unsaid: Option<u64>,
+        fewest: u64,
+    ) -> Result<()> {
+        if self.target.max_output.is_none() {
+            return Ok(());
+        }
+        let mut is_said = false;
+        for name in names {
+            let Some(asked) = self.current(name).map(Json::as_u64) else {
+                continue;
+            };
+            is_said = true;
+            let limited = self.target.limited(asked, name, fewest)?;
+            if let Some(limit) = limited.filter(|_| limited != asked) {
+                self.set(name, limit.to_string());
+            }
+        }
+        if !is_said && let Some(limit) = self.target.limited(unsaid, default, fewest)? {
+            self.set(default, limit.to_string());
+        }
+        Ok(())
+    }
+
+    /// A field as it stands after the changes so far.
+    fn current(&self, name: &str) -> Option<Json<'_>> {
+        let changed = self.changes.iter().find(|(changed, _)| *changed == name);
+        match changed {
+            Some((_, value)) => value.as_deref().map(Json::new),
+            None => self.raw.json(name),
         }
     }
 

@@ -4,7 +4,7 @@ use tollgate_base::{Error, Provenance, Result};
 
 use super::{
     cite, finish_reason, not_a_reply, parse_error,
-    wire::{CallFragment, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, WireUsage},
+    wire::{CallFragment, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, reply_usage},
 };
 use crate::{
     EncodeOptions, Reading, anthropic, ids,
@@ -22,7 +22,7 @@ pub(crate) fn read_reply(body: &[u8]) -> Result<Reading> {
         return Err(not_a_reply());
     }
     Ok(Reading {
-        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        usage: reply_usage(reply.usage, reply.service_tier.as_deref()),
         finish: match &reply.choices.first {
             Some(choice) => glance_finish(choice)?,
             None => None,
@@ -155,7 +155,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
         model: reply.model.to_text(),
         blocks,
         finish: finish.unwrap_or(seen),
-        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        usage: reply_usage(reply.usage, reply.service_tier.as_deref()),
         service_tier: reply.service_tier.filled().map(str::to_owned),
         losses: Vec::new(),
     })

@@ -1,11 +1,11 @@
 //! The stream of chat completions, and of legacy completions, which differ only in where the text stands:
 //! the decoder. Data-only frames, ended by `data: [DONE]`.
 
-use tollgate_base::{Error, Provenance, Usage};
+use tollgate_base::{Error, Provenance, ServiceTier, Usage};
 
 use super::{
     cite, parse_error,
-    wire::{Annotation, Choice, Chunk, Delta, FunctionFragment},
+    wire::{Annotation, Choice, Chunk, Delta, FunctionFragment, tier},
 };
 use crate::{
     Decoder,
@@ -37,6 +37,8 @@ pub(crate) struct ChatDecoder {
     has_refused: bool,
     finish: Option<FinishReason>,
     partial: Option<Usage>,
+    /// The tier that serves the call, which any chunk may name.
+    tier: ServiceTier,
     is_usage_only: bool,
 }
 
@@ -139,6 +141,9 @@ impl ChatDecoder {
                 model: chunk.model.to_text(),
             });
         }
+        if let Some(name) = chunk.service_tier.filled() {
+            self.tier = tier(Some(name));
+        }
         if let Some(choice) = chunk.choices.first
             && self.finish.is_none()
             && let Err(error) = self.read_choice(choice, out)
@@ -147,6 +152,7 @@ impl ChatDecoder {
         }
         if let Some(usage) = chunk.usage.filter(|usage| usage.says_something()) {
             let mut usage = usage.to_usage();
+            usage.tier = self.tier;
             if self.finish.is_none() {
                 usage.provenance = Provenance::Partial;
                 self.partial = Some(usage);

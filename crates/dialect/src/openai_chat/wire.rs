@@ -8,7 +8,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, IgnoredAny, SeqAccess, Visitor},
 };
-use tollgate_base::{Provenance, Usage};
+use tollgate_base::{Provenance, ServiceTier, Usage};
 
 use crate::json::{Count, Text};
 
@@ -27,6 +27,8 @@ pub(crate) struct Chunk<'a> {
     pub(crate) choices: Choices<Choice<'a>>,
     #[serde(default)]
     pub(crate) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(crate) service_tier: Text<'a>,
     #[serde(default)]
     pub(crate) error: Option<IgnoredAny>,
 }
@@ -154,6 +156,9 @@ pub(crate) struct WireUsage {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
+    /// Mistral's word for the length of the sound that was heard.
+    #[serde(default)]
+    prompt_audio_seconds: Count,
 }
 
 #[expect(clippy::struct_field_names, reason = "the vendor's names")]
@@ -165,14 +170,19 @@ struct PromptDetails {
     cache_write_tokens: Count,
     #[serde(default)]
     audio_tokens: Count,
+    #[serde(default)]
+    image_tokens: Count,
 }
 
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct CompletionDetails {
     #[serde(default)]
     reasoning_tokens: Count,
     #[serde(default)]
     audio_tokens: Count,
+    #[serde(default)]
+    image_tokens: Count,
 }
 
 /// A whole reply.
@@ -217,6 +227,8 @@ pub(crate) struct Glance<'a> {
     pub(crate) choices: Choices<GlanceChoice<'a>>,
     #[serde(default)]
     pub(crate) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(crate) service_tier: Text<'a>,
     #[serde(default)]
     pub(crate) error: Option<IgnoredAny>,
 }
@@ -261,6 +273,7 @@ impl WireUsage {
         let cache_read = take(details.cached_tokens, &mut input);
         let cache_write = take(details.cache_write_tokens, &mut input);
         let audio_input = take(details.audio_tokens, &mut input);
+        let image_input = take(details.image_tokens, &mut input);
         // A server that only says the total said the rest with it.
         let total_says = || {
             self.total_tokens
@@ -271,15 +284,19 @@ impl WireUsage {
         let details = self.completion_tokens_details.unwrap_or_default();
         let reasoning = take(details.reasoning_tokens, &mut output);
         let audio_output = take(details.audio_tokens, &mut output);
+        let image_output = take(details.image_tokens, &mut output);
         Usage {
             input,
             cache_read,
             cache_write,
             cache_write_1h: None,
             audio_input,
+            image_input,
             output,
             reasoning,
             audio_output,
+            image_output,
+            audio_ms: self.prompt_audio_seconds.0.map(|n| n.saturating_mul(1000)),
             provenance: if self.says_something() {
                 Provenance::Reported
             } else {
@@ -290,8 +307,28 @@ impl WireUsage {
     }
 }
 
+/// What a whole reply says of its usage. The tier that served it stands beside the usage.
+pub(crate) fn reply_usage(usage: Option<WireUsage>, tier_name: Option<&str>) -> Usage {
+    Usage {
+        tier: tier(tier_name),
+        ..usage.map(WireUsage::to_usage).unwrap_or_default()
+    }
+}
+
+/// The tier that served a call, in OpenAI's words: what was asked for as `fast` is named `priority`, and
+/// `ultrafast` is a tier of its own. `scale` was paid for in advance, and has no other price.
+pub(crate) fn tier(name: Option<&str>) -> ServiceTier {
+    match name {
+        Some("flex") => ServiceTier::Flex,
+        Some("priority" | "fast") => ServiceTier::Priority,
+        Some("ultrafast") => ServiceTier::Fast,
+        Some("batch") => ServiceTier::Batch,
+        _ => ServiceTier::Standard,
+    }
+}
+
 /// Moves a part out of its whole.
-fn take(part: Count, whole: &mut u64) -> Option<u64> {
+pub(crate) fn take(part: Count, whole: &mut u64) -> Option<u64> {
     let part = part.0?.min(*whole);
     *whole -= part;
     Some(part)

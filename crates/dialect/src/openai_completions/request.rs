@@ -122,7 +122,8 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         let mut body = Object::new(&mut out);
         body.put("model", target.model);
         body.put("prompt", prompt);
-        body.put_some("max_tokens", request.max_output_tokens);
+        let limit = target.limited(request.max_output_tokens, "max_tokens", 0)?;
+        body.put_some("max_tokens", limit);
         let sampling = &request.sampling;
         let fields = [
             ("temperature", sampling.temperature),

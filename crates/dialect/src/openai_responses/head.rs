@@ -147,13 +147,13 @@ fn read_item(item: Json<'_>, i: usize) -> Result<()> {
 
 /// The same-dialect path: the model, and what the target's quirks and traits demand. Reasoning that another
 /// vendor sealed is taken out, because this one would refuse the whole request for it.
-pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Rendered {
-    let mut rendered = patch_scalars_of_responses(raw, target);
+pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Result<Rendered> {
+    let mut rendered = patch_scalars_of_responses(raw, target)?;
     let Some(input) = raw.json("input") else {
-        return rendered;
+        return Ok(rendered);
     };
     if memchr::memmem::find(input.text().as_bytes(), FOREIGN_SEAL.as_bytes()).is_none() {
-        return rendered;
+        return Ok(rendered);
     }
     let mut kept = String::from("[");
     for (i, item) in input.items().enumerate() {
@@ -173,7 +173,7 @@ pub(crate) fn patch_request(raw: &RawObject, target: Target<'_>) -> Rendered {
     if let Ok(body) = RawObject::parse(rendered.body.clone()) {
         rendered.body = body.with(&[("input", Some(&kept))]);
     }
-    rendered
+    Ok(rendered)
 }
 
 fn has_foreign_seal(item: Json<'_>) -> bool {

@@ -8,7 +8,7 @@ use super::{
     not_a_reply,
     output::OutputItem,
     reply::{Envelope, put_response, reply_id},
-    wire::{Item, Part, Reply, WireUsage},
+    wire::{Item, Part, Reply},
 };
 use crate::{
     EncodeOptions, Loss, Reading, anthropic, ids,
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn read_reply(body: &[u8]) -> Result<Reading> {
     let reply = parse_wire(body)?;
     Ok(Reading {
-        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        usage: reply.to_usage().unwrap_or_default(),
         finish: reply_finish(&reply)?,
     })
 }
@@ -84,6 +84,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
     };
     let was_cut = finish == FinishReason::MaxTokens;
     let reply_id = reply.id.to_text();
+    let usage = reply.to_usage().unwrap_or_default();
     let mut blocks = Vec::new();
     let mut losses = Vec::new();
     for (i, item) in reply.output.iter().flatten().enumerate() {
@@ -109,7 +110,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
         model: reply.model.to_text(),
         blocks,
         finish,
-        usage: reply.usage.map(WireUsage::to_usage).unwrap_or_default(),
+        usage,
         service_tier: reply.service_tier.filled().map(str::to_owned),
         losses,
     })

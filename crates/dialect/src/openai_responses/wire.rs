@@ -7,6 +7,7 @@ use tollgate_base::{Provenance, Usage};
 use crate::{
     ir::Citation,
     json::{Count, Text},
+    openai_chat::wire::{take, tier},
 };
 
 /// Reads a value, or nothing where it has another shape: the items of hosted tools use the same names for
@@ -57,6 +58,12 @@ pub(super) struct Failure<'a> {
     pub(super) param: Text<'a>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+struct Action<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Text<'a>,
+}
+
 /// An item of the output, of any type.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Item<'a> {
@@ -78,6 +85,9 @@ pub(super) struct Item<'a> {
     pub(super) summary: Option<Vec<Part<'a>>>,
     #[serde(borrow, default)]
     pub(super) encrypted_content: Text<'a>,
+    /// What a call of the web search did.
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    action: Option<Action<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -167,14 +177,45 @@ struct InputDetails {
     cache_write_tokens: Count,
     #[serde(default)]
     audio_tokens: Count,
+    #[serde(default)]
+    image_tokens: Count,
 }
 
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct OutputDetails {
     #[serde(default)]
     reasoning_tokens: Count,
     #[serde(default)]
     audio_tokens: Count,
+    #[serde(default)]
+    image_tokens: Count,
+}
+
+impl Reply<'_> {
+    /// What the reply says of its usage. The tier and the searches stand beside it.
+    pub(super) fn to_usage(&self) -> Option<Usage> {
+        let usage = self.usage?.to_usage();
+        Some(Usage {
+            tier: tier(self.service_tier.as_deref()),
+            searches: self.output.as_deref().map(searches).filter(|n| *n > 0),
+            ..usage
+        })
+    }
+}
+
+/// The searches among these items, each of which the vendor charges for.
+fn searches(items: &[Item<'_>]) -> u64 {
+    items.iter().map(|item| u64::from(item.is_search())).sum()
+}
+
+impl Item<'_> {
+    /// Whether this is a search of the web: the same kind of item also says that a page was opened or read,
+    /// which is no search.
+    pub(super) fn is_search(&self) -> bool {
+        let action = self.action.as_ref().and_then(|action| action.kind.filled());
+        self.kind.as_deref() == Some("web_search_call") && action.is_none_or(|it| it == "search")
+    }
 }
 
 impl WireUsage {
@@ -185,10 +226,12 @@ impl WireUsage {
         let cache_read = take(details.cached_tokens, &mut input);
         let cache_write = take(details.cache_write_tokens, &mut input);
         let audio_input = take(details.audio_tokens, &mut input);
+        let image_input = take(details.image_tokens, &mut input);
         let mut output = self.output_tokens.0.unwrap_or(0);
         let details = self.output_tokens_details.unwrap_or_default();
         let reasoning = take(details.reasoning_tokens, &mut output);
         let audio_output = take(details.audio_tokens, &mut output);
+        let image_output = take(details.image_tokens, &mut output);
         let is_said = self.input_tokens.0.or(self.output_tokens.0).is_some();
         Usage {
             input,
@@ -196,9 +239,11 @@ impl WireUsage {
             cache_write,
             cache_write_1h: None,
             audio_input,
+            image_input,
             output,
             reasoning,
             audio_output,
+            image_output,
             provenance: if is_said {
                 Provenance::Reported
             } else {
@@ -207,13 +252,6 @@ impl WireUsage {
             ..Usage::default()
         }
     }
-}
-
-/// Moves a part out of its whole.
-fn take(part: Count, whole: &mut u64) -> Option<u64> {
-    let part = part.0?.min(*whole);
-    *whole -= part;
-    Some(part)
 }
 
 impl Annotation<'_> {

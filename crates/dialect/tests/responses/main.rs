@@ -55,6 +55,7 @@ fn target<'a>(traits: &'a ModelTraits, quirks: &'a Quirks) -> Target<'a> {
         model: "m",
         traits,
         quirks,
+        max_output: None,
     }
 }
 

@@ -65,8 +65,23 @@ pub(crate) fn fixtures(kind: &str) -> Vec<Fixture> {
     all
 }
 
+/// Figures of a usage that few calls have. Where nobody says them, a snapshot leaves them out.
+const RARE: [&str; 8] = [
+    "image_input: None, ",
+    "image_output: None, ",
+    "searches: None, ",
+    "images: None, ",
+    "audio_ms: None, ",
+    "characters: None, ",
+    "tier: Standard, ",
+    "region: Global, ",
+];
+
 /// Compares with `<case>.to-<target>.snap` beside the fixture.
 pub(crate) fn check(fixture: &Fixture, target: &str, result: &str) {
+    let result = RARE
+        .iter()
+        .fold(result.to_owned(), |text, rare| text.replace(rare, ""));
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(&fixture.folder);
     settings.set_prepend_module_to_snapshot(false);

@@ -1,6 +1,7 @@
 //! Operations beside conversations: authenticated, planned, metered and recorded like a call, their bodies
 //! passed through as they are. A JSON body may be tried at several targets; an upload streams to one.
 
+mod bill;
 mod multipart;
 mod objects;
 mod reply;
@@ -21,19 +22,24 @@ use tollgate_catalog::Operation;
 use tollgate_dialect::{Dialect, RawObject};
 use tollgate_policy::{
     key::Caller,
-    retry::{Failure, RetryPolicy, Sent, Verdict},
+    ledger::AttemptId,
+    retry::{Failure, Sent, Verdict},
 };
 use tollgate_upstream::{Pieces, ReplyBody, RequestBody};
 
 use crate::{
-    Body, files,
+    Body, Snapshot,
+    admit::{Asker, CallHold},
+    files,
     gateway::Gateway,
     plan::{self, Served},
     provider::{read_error, transport_failure},
-    record::{Outcome, Record},
+    record::Record,
     reply::{error_response, insert_provenance, upstream_request_id},
     snapshot::Provider,
+    tags,
 };
+use bill::Bill;
 use multipart::{Model, ModelField};
 pub use objects::ObjectRequest;
 pub(crate) use reply::Passed;
@@ -114,15 +120,57 @@ enum Upload {
     },
 }
 
+/// A form whose length nobody says counts as one of this size, in bytes.
+const MAX_FORM: u64 = 25 * 1024 * 1024;
+
+/// A request on its way through.
+#[derive(Clone, Copy)]
+struct Passage<'a> {
+    snapshot: &'a Snapshot,
+    asker: &'a Asker,
+    bill: &'a Bill,
+    operation: Operation,
+}
+
+/// A provider's answer, its body still to be read.
+struct Answered {
+    target: String,
+    response: Response<ReplyBody>,
+    /// What it consumed when it does not say so itself.
+    known: Usage,
+}
+
+impl Passage<'_> {
+    fn answered(&self, target: &Served, response: Response<ReplyBody>) -> Answered {
+        Answered {
+            target: target.name(),
+            response,
+            known: self.bill.known(),
+        }
+    }
+}
+
+/// Leaves the targets that the key may use.
+fn permit(caller: &Caller, model: Option<&str>, targets: &mut Vec<Served>) -> Result<()> {
+    if model.is_some_and(|model| caller.may_ask(&[model])) {
+        return Ok(());
+    }
+    targets.retain(|target| caller.may_ask(&[&target.name()]));
+    if targets.is_empty() {
+        return Err(caller.model_refused(model.unwrap_or_default()));
+    }
+    Ok(())
+}
+
 impl Gateway {
     /// Passes one request through.
-    pub async fn pass(&self, caller: &Caller, passing: Passing) -> Response<Body> {
+    pub async fn pass(&self, caller: &Arc<Caller>, passing: Passing) -> Response<Body> {
         let request_id = passing.request_id.clone();
         let mut record = open_record(caller, &passing);
         match self.answer_pass(caller, passing, &mut record).await {
-            Ok((target, response)) => {
+            Ok(answered) => {
                 let snapshot = self.shared.snapshot.load_full();
-                reply::respond(response, target, record, &snapshot.config.streaming).await
+                reply::respond(answered, record, &snapshot.config.streaming).await
             }
             Err(error) => {
                 record.fail(&error);
@@ -133,25 +181,39 @@ impl Gateway {
 
     async fn answer_pass(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         passing: Passing,
         record: &mut Record,
-    ) -> Result<(String, Response<ReplyBody>)> {
+    ) -> Result<Answered> {
         let snapshot = self.shared.snapshot.load_full();
         let operation = passing.operation;
         let request_id = passing.request_id.clone();
+        let tags = tags::read(&passing.headers, None)?;
+        let length = passing.body.length().unwrap_or(MAX_FORM);
         let upload = Upload::read(passing).await?;
         if let Upload::Json(raw) = &upload {
             files::check(&self.shared, caller, raw.bytes())?;
         }
         let model = upload.model()?;
         record.model = model.clone().unwrap_or_default();
-        let targets = plan::operation(&snapshot, model.as_deref(), operation)?;
+        let mut targets = plan::operation(&snapshot, model.as_deref(), operation)?;
+        permit(caller, model.as_deref(), &mut targets)?;
+        let asker = self.asker(caller, operation, model.as_deref(), tags);
+        let raw = match &upload {
+            Upload::Json(raw) => Some(raw),
+            Upload::Form { .. } => None,
+        };
+        let bytes = raw.map_or(length, |raw| raw.bytes().len() as u64);
+        let bill = Bill::of(operation, raw, bytes);
+        record.hold = Some(CallHold::admit(&self.shared, &asker, |_| bill.tokens())?);
+        let wish = Passage {
+            snapshot: &snapshot,
+            asker: &asker,
+            bill: &bill,
+            operation,
+        };
         match upload {
-            Upload::Json(raw) => {
-                self.try_json(&snapshot.retry, operation, &targets, &raw, record)
-                    .await
-            }
+            Upload::Json(raw) => self.try_json(wish, &targets, &raw, record).await,
             Upload::Form {
                 content_type,
                 model,
@@ -167,47 +229,67 @@ impl Gateway {
                 let replaced = place.map(|(found, name)| (found.place, Bytes::from(name.clone())));
                 let (rest, fault) = Watched::over(rest);
                 let body = RequestBody::pieces(Box::new(Spooled::new(spool, replaced, rest)));
-                record.attempts = 1;
-                record.target = Some(first.name());
                 let uri = first.path(operation)?;
                 let headers = headers(&first.provider, &request_id, Some(content_type));
-                self.exchange(&first.provider, Method::POST, &uri, headers, body)
-                    .await
-                    .map(|response| (first.name(), response))
-                    .map_err(|failure| fault.or(failure.error))
+                self.begin(wish, first, record)?;
+                let sent = self
+                    .exchange(&first.provider, Method::POST, &uri, headers, body)
+                    .await;
+                match sent {
+                    Ok(response) => Ok(wish.answered(first, response)),
+                    Err(failure) => {
+                        record.attempt_failed(&failure);
+                        Err(fault.or(failure.error))
+                    }
+                }
             }
         }
+    }
+
+    /// Admits and writes down an attempt at this target.
+    fn begin(&self, wish: Passage<'_>, target: &Served, record: &mut Record) -> Result<()> {
+        let id = AttemptId {
+            request_id: record.request_id.clone(),
+            number: record.attempts + 1,
+        };
+        let booking = self.book(wish.snapshot, wish.asker, target, id, wish.bill)?;
+        record.attempts += 1;
+        record.target = Some(target.name());
+        record.begin(booking);
+        Ok(())
     }
 
     /// One target after the other, until one answers.
     async fn try_json(
         &self,
-        policy: &RetryPolicy,
-        operation: Operation,
+        wish: Passage<'_>,
         targets: &[Served],
         raw: &RawObject,
         record: &mut Record,
-    ) -> Result<(String, Response<ReplyBody>)> {
+    ) -> Result<Answered> {
         let json = HeaderValue::from_static("application/json");
         self.shared.retries.deposit();
         let mut last = Error::internal("An operation was planned without a target.");
         for (i, target) in targets.iter().enumerate() {
-            record.attempts += 1;
-            record.target = Some(target.name());
             let body = match &target.model {
                 Some(model) => raw.with(&[("model", Some(&quoted(model)))]),
                 None => raw.bytes().clone(),
             };
-            let uri = target.path(operation)?;
+            let uri = target.path(wish.operation)?;
             let headers = headers(&target.provider, &record.request_id, Some(json.clone()));
+            if let Err(error) = self.begin(wish, target, record) {
+                last = error;
+                continue;
+            }
             let sent = self
                 .exchange(&target.provider, Method::POST, &uri, headers, body)
                 .await;
             let failure = match sent {
-                Ok(response) => return Ok((target.name(), response)),
+                Ok(response) => return Ok(wish.answered(target, response)),
                 Err(failure) => failure,
             };
-            let verdict = policy.after(&failure, record.attempts, 0);
+            record.attempt_failed(&failure);
+            let verdict = wish.snapshot.retry.after(&failure, record.attempts, 0);
             last = failure.error;
             if verdict == Verdict::GiveUp
                 || i + 1 == targets.len()
@@ -301,20 +383,9 @@ impl Upload {
 }
 
 fn open_record(caller: &Caller, passing: &Passing) -> Record {
-    Record {
-        request_id: passing.request_id.clone(),
-        key_id: caller.key_id.clone(),
-        operation: passing.operation.name(),
-        dialect: DIALECT,
-        model: String::new(),
-        stream: false,
-        received: passing.received,
-        target: None,
-        attempts: 0,
-        losses: Vec::new(),
-        usage: Usage::default(),
-        outcome: Outcome::Open,
-    }
+    let request_id = passing.request_id.clone();
+    let operation = passing.operation.name();
+    Record::open(caller, operation, DIALECT, request_id, passing.received)
 }
 
 /// A provider's own headers; nothing of the caller's but the type of the body.

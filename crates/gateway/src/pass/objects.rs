@@ -15,7 +15,7 @@ use tollgate_policy::{
 };
 use tollgate_upstream::{Pieces, ReplyBody, RequestBody};
 
-use super::{DIALECT, Passing, Upload, UploadFault, headers, label, reply};
+use super::{Answered, DIALECT, Passing, Upload, UploadFault, headers, label, reply};
 use crate::{
     Body, files,
     gateway::Gateway,
@@ -290,23 +290,20 @@ impl Gateway {
         request: &ObjectRequest,
         response: Response<ReplyBody>,
     ) -> Response<Body> {
-        let record = Record {
-            request_id: request.request_id.clone(),
-            key_id: caller.key_id.clone(),
-            operation: request.operation.name(),
-            dialect: DIALECT,
-            model: String::new(),
-            stream: false,
-            received: std::time::Instant::now(),
-            target: Some(provider.name.clone()),
-            attempts: 1,
-            losses: Vec::new(),
-            usage: Usage::default(),
-            outcome: Outcome::Open,
-        };
+        let operation = request.operation.name();
+        let request_id = request.request_id.clone();
+        let received = std::time::Instant::now();
+        let mut record = Record::open(caller, operation, DIALECT, request_id, received);
+        record.target = Some(provider.name.clone());
+        record.attempts = 1;
         let snapshot = self.shared.snapshot.load_full();
         let streaming = &snapshot.config.streaming;
-        reply::respond(response, provider.name.clone(), record, streaming).await
+        let answered = Answered {
+            target: provider.name.clone(),
+            response,
+            known: Usage::default(),
+        };
+        reply::respond(answered, record, streaming).await
     }
 
     /// The key's own objects, as they were when last seen, a page at a time.

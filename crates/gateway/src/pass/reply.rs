@@ -11,19 +11,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::Frame;
-use serde::Deserialize;
 use tokio::time::{Instant, Sleep};
 use tollgate_base::{Error, Kind, Provenance, Usage};
 use tollgate_config::StreamSettings;
-use tollgate_dialect::frame::SseFramer;
+use tollgate_dialect::{frame::SseFramer, read_operation_usage};
+use tollgate_ledger::Durable;
 use tollgate_upstream::ReplyBody;
 
-use super::label;
+use super::{Answered, label};
 use crate::{
     Body,
     provider::collect_within,
     record::{Outcome, Record},
-    reply::error_response,
+    reply::{error_response, insert_cost},
 };
 
 /// The largest JSON answer that is read: images come in it.
@@ -40,26 +40,37 @@ pub struct Passed {
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     record: Record,
+    /// What it consumed when it does not say so itself.
+    known: Usage,
+    /// The booking of the call on its way to the disk: the end waits for it.
+    booking: Option<Durable>,
     was_cut: bool,
     ended: bool,
 }
 
 /// The answer for the client; its record is settled when the last byte has gone out, or none follows.
 pub(super) async fn respond(
-    response: Response<ReplyBody>,
-    target: String,
+    answered: Answered,
     mut record: Record,
     streaming: &StreamSettings,
 ) -> Response<Body> {
+    let Answered {
+        target,
+        response,
+        known,
+    } = answered;
     let (head, body) = response.into_parts();
     let request_id = record.request_id.clone();
     let media = media_of(&head.headers);
     let mut answer = if media == "application/json" {
         match collect_within(streaming.first_byte_timeout, body, MAX_JSON).await {
             Ok(json) => {
-                record.usage = usage_in(&json);
+                record.usage = or_known(read_operation_usage(&json), known);
                 record.outcome = Outcome::Complete;
-                Response::new(Body::Whole(json))
+                record.settle_safely(0).await;
+                let mut answer = Response::new(Body::Whole(json));
+                insert_cost(answer.headers_mut(), record.cost);
+                answer
             }
             Err(error) => {
                 record.fail(&error);
@@ -75,6 +86,8 @@ pub(super) async fn respond(
             idle: Box::pin(tokio::time::sleep(streaming.idle_timeout)),
             idle_timeout: streaming.idle_timeout,
             record,
+            known,
+            booking: None,
             was_cut: false,
             ended: false,
         })))
@@ -82,6 +95,15 @@ pub(super) async fn respond(
     *answer.status_mut() = head.status;
     label(&mut answer, &head.headers, &target, &request_id);
     answer
+}
+
+/// What the answer says of its usage, else what is known without it.
+fn or_known(said: Usage, known: Usage) -> Usage {
+    if said.provenance == Provenance::Unknown {
+        known
+    } else {
+        said
+    }
 }
 
 fn media_of(headers: &HeaderMap) -> String {
@@ -103,6 +125,11 @@ impl Passed {
             return Poll::Ready(Some(Frame::trailers(HeaderMap::from_iter([close, cut]))));
         }
         if self.ended {
+            if let Some(durable) = &mut self.booking {
+                let outcome = ready!(Pin::new(durable).poll(cx));
+                self.booking = None;
+                self.record.note_safety(outcome);
+            }
             return Poll::Ready(None);
         }
         let Poll::Ready(chunk) = self.reply.poll_chunk(cx) else {
@@ -122,7 +149,9 @@ impl Passed {
             None => {
                 self.ended = true;
                 self.record.outcome = Outcome::Complete;
-                Poll::Ready(None)
+                self.record.usage = or_known(self.record.usage, self.known);
+                self.booking = self.record.settle(0);
+                self.poll_frame(cx)
             }
         }
     }
@@ -145,7 +174,11 @@ impl Passed {
         loop {
             match framer.next_frame() {
                 Ok(Some(frame)) => {
-                    let usage = frame.data.as_deref().map(usage_in).unwrap_or_default();
+                    let usage = frame
+                        .data
+                        .as_deref()
+                        .map(read_operation_usage)
+                        .unwrap_or_default();
                     if usage.provenance != Provenance::Unknown {
                         self.record.usage = usage;
                     }
@@ -165,64 +198,5 @@ impl fmt::Debug for Passed {
         f.debug_struct("Passed")
             .field("record", &self.record)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Deserialize)]
-struct Metered {
-    usage: Option<Tokens>,
-}
-
-/// `usage` as images, transcriptions and rerankers report it: tokens in and out, or a total alone.
-#[derive(Deserialize)]
-struct Tokens {
-    #[serde(rename = "input_tokens", alias = "prompt_tokens")]
-    input: Option<u64>,
-    #[serde(rename = "output_tokens", alias = "completion_tokens")]
-    output: Option<u64>,
-    #[serde(rename = "total_tokens")]
-    total: Option<u64>,
-}
-
-fn usage_in(json: &[u8]) -> Usage {
-    let Ok(Metered {
-        usage: Some(tokens),
-    }) = serde_json::from_slice(json)
-    else {
-        return Usage::default();
-    };
-    let output = tokens.output.unwrap_or(0);
-    let input = tokens
-        .input
-        .or_else(|| tokens.total.map(|total| total.saturating_sub(output)));
-    let Some(input) = input else {
-        return Usage::default();
-    };
-    Usage {
-        input,
-        output,
-        provenance: Provenance::Reported,
-        ..Usage::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_is_read_where_it_is_said_and_unknown_otherwise() {
-        let images = br#"{"data":[{"b64_json":"AAAA"}],"usage":{"input_tokens":7,"output_tokens":3,"total_tokens":10}}"#;
-        let (input, output) = (usage_in(images).input, usage_in(images).output);
-        assert_eq!((input, output), (7, 3));
-        let rerank = br#"{"results":[],"usage":{"total_tokens":9}}"#;
-        assert_eq!(usage_in(rerank).input, 9);
-        for silent in [
-            &br#"{"text":"x"}"#[..],
-            br#"{"usage":{"type":"duration","seconds":3}}"#,
-            b"no",
-        ] {
-            assert_eq!(usage_in(silent).provenance, Provenance::Unknown);
-        }
     }
 }

@@ -23,7 +23,7 @@ impl Gateway {
     /// Starts a call that nobody waits for, and tells the response as it is now: in progress.
     pub(crate) fn start_in_background(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         call: &Call,
         keeping: &Keeping,
     ) -> Result<Bytes> {

@@ -8,12 +8,17 @@ use tokio::{
     net::TcpStream,
 };
 use tollgate_base::{Secret, SystemClock, UnixMillis};
+use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Config, FileSource, Sources};
 use tollgate_engine::Engine;
-use tollgate_gateway::{Shared, Snapshot};
-use tollgate_policy::key::{KeyRecord, KeyRing, Role, Token};
+use tollgate_gateway::{Books, Shared, Snapshot};
+use tollgate_ledger::{Config as LedgerConfig, Ledger};
+use tollgate_policy::{
+    admission::Rules,
+    key::{KeyRecord, KeyRing, Role, Token},
+};
 use tollgate_server::{Running, Server};
-use tollgate_store::MemoryStore;
+use tollgate_store::{MemoryLedger, MemoryStore};
 use tollgate_testkit::{AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, Dialect, TestProvider};
 
 /// No answer takes longer than this; a test that waits longer has failed.
@@ -71,6 +76,13 @@ impl Service {
             credentials_file(data.path(), &gemini.base_url()).display(),
             openai.base_url().trim_end_matches("/v1"),
         );
+        // The scripted models have no price but where a test gives them one.
+        let book = if settings.contains("[ledger]") {
+            ""
+        } else {
+            "[ledger]\nunknown_price = \"book\"\n"
+        };
+        let text = text + book;
         let sources = Sources {
             file: FileSource::Text {
                 name: PathBuf::from("tollgate.toml"),
@@ -97,11 +109,13 @@ impl Service {
         let (admin_key, admin) = key_pair_of_admin();
         let ring = KeyRing::new(vec![caller, other, admin]);
         let server = Server::bind(config.server.clone()).unwrap();
-        let snapshot = Snapshot::new(config).unwrap();
+        let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
+        let books = Books::new(rules, ledger(data.path()), None);
+        let snapshot = Snapshot::new(config, PriceBook::builtin()).unwrap();
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
-            Arc::new(MemoryStore::default()),
+            (Arc::new(MemoryStore::default()), books),
             Engine::builtin(),
             Box::new(SystemClock),
         ));
@@ -149,17 +163,15 @@ impl Service {
     }
 }
 
+/// A ledger that forgets everything but its journal.
+fn ledger(folder: &std::path::Path) -> Ledger {
+    let store = Arc::new(MemoryLedger::default());
+    Ledger::open(LedgerConfig::new(folder), store, Arc::new(SystemClock)).unwrap()
+}
+
 fn key(id: &str, role: Role) -> (Secret, KeyRecord) {
     let token = Token::generate(role).unwrap();
-    let record = KeyRecord {
-        id: id.to_owned(),
-        name: id.to_owned(),
-        role,
-        digest: token.digest(),
-        created_at: UnixMillis(0),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let record = KeyRecord::new(id, id, &token, UnixMillis(0));
     (token.secret().clone(), record)
 }
 

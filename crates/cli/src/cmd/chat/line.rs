@@ -6,12 +6,17 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use tollgate_base::{Error, Kind, Result, SystemClock};
-use tollgate_config::{Allowances, BaseUrl, Config};
+use tollgate_catalog::price::PriceBook;
+use tollgate_config::{Allowances, BaseUrl, Config, UnknownPrice};
 use tollgate_dialect::{Dialect, parse_error};
 use tollgate_engine::Engine;
-use tollgate_gateway::{Body, Gateway, Inbound, Shared, Snapshot};
-use tollgate_policy::key::{Caller, KeyRing, Role};
-use tollgate_store::MemoryStore;
+use tollgate_gateway::{Body, Books, Gateway, Inbound, Shared, Snapshot};
+use tollgate_ledger::{Config as LedgerConfig, Durability, Ledger};
+use tollgate_policy::{
+    admission::Rules,
+    key::{Caller, KeyRing},
+};
+use tollgate_store::{MemoryLedger, MemoryStore};
 use tollgate_upstream::{Client, Endpoint, ReplyBody, Timeouts};
 
 use crate::{detect, settings::environment};
@@ -19,7 +24,9 @@ use crate::{detect, settings::environment};
 pub(super) enum Line {
     Local {
         gateway: Box<Gateway>,
-        caller: Caller,
+        caller: Arc<Caller>,
+        /// Where the books of this conversation are, for as long as it lasts.
+        _folder: tempfile::TempDir,
     },
     Remote {
         client: Client,
@@ -50,20 +57,33 @@ impl Line {
             return Self::remote(url, &config);
         }
         detect::add_local_servers(&mut config, &environment()).await;
+        // Whoever talks at the terminal pays for it as the machine's owner: nothing is refused for want of a price,
+        // and nothing is booked.
+        config.ledger.unknown_price = UnknownPrice::Book;
+        let folder = tempfile::tempdir().map_err(|error| {
+            Error::internal(format!("Cannot make a temporary folder: {error}."))
+        })?;
+        let ledger = Ledger::open(
+            LedgerConfig {
+                durability: Durability::Process,
+                ..LedgerConfig::new(folder.path())
+            },
+            Arc::new(MemoryLedger::default()),
+            Arc::new(SystemClock),
+        )
+        .map_err(|error| Error::internal(error.to_string()))?;
+        let books = Books::new(Rules::default(), ledger, None);
         let shared = Shared::new(
-            Snapshot::new(config)?,
+            Snapshot::new(config, PriceBook::builtin())?,
             KeyRing::default(),
-            Arc::new(MemoryStore::default()),
+            (Arc::new(MemoryStore::default()), books),
             Engine::builtin(),
             Box::new(SystemClock),
         );
-        let caller = Caller {
-            key_id: "terminal".to_owned(),
-            role: Role::Model,
-        };
         Ok(Self::Local {
             gateway: Box::new(Gateway::new(Arc::new(shared))),
-            caller,
+            caller: Arc::new(Caller::local("terminal")),
+            _folder: folder,
         })
     }
 
@@ -123,7 +143,9 @@ impl Line {
     /// Sends a chat request. A refusal is an error with the gateway's own words.
     pub(super) async fn ask(&self, body: Bytes) -> Result<Answer> {
         let (parts, body) = match self {
-            Line::Local { gateway, caller } => {
+            Line::Local {
+                gateway, caller, ..
+            } => {
                 let inbound = Inbound {
                     dialect: Dialect::OpenAiChat,
                     addressed: None,

@@ -1,25 +1,34 @@
 //! `tollgate serve`: puts the parts together and runs the service.
 
 mod banner;
+pub(crate) mod books;
 
 use std::{sync::Arc, time::Instant};
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
+use tollgate_accounts::Administration;
 use tollgate_base::{Clock as _, SystemClock};
 use tollgate_config::Config;
 use tollgate_engine::Engine;
 use tollgate_gateway::{Shared, Snapshot};
+use tollgate_policy::{account::AccountStore as _, admission::is_zone};
 use tollgate_server::{Running, Server};
 use tollgate_store::{OpenError, SqliteStore};
 
 use crate::{
     Exit, detect,
     keys::{self, NewKeys},
-    logging,
+    logging, prices,
     settings::{Options, environment},
     terminal::{data, say},
 };
+
+/// Notices that wait to be looked at; beyond, they are dropped.
+const NOTICES: usize = 10_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -56,8 +65,10 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             OpenError::Unusable(_) | OpenError::Damaged(_) => Exit::Failure,
         }
     })?;
+    let store = Arc::new(store);
+    let desk = Arc::new(Administration::new(store.clone(), is_zone));
     let (ring, new_keys) =
-        keys::prepare(&store, &config.first_keys, &SystemClock).map_err(|error| {
+        keys::prepare(&desk, &config.first_keys, &SystemClock).map_err(|error| {
             say(error.message());
             Exit::Usage
         })?;
@@ -65,6 +76,10 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         .enable_all()
         .build()
         .map_err(failed)?;
+    let prices = prices::load(&config.data_dir).map_err(|error| {
+        say(error.message());
+        Exit::Usage
+    })?;
     runtime.block_on(async {
         detect::add_local_servers(&mut config, &environment()).await;
         let server = Server::bind(config.server.clone()).map_err(|error| {
@@ -74,14 +89,18 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             ));
             Exit::Failure
         })?;
-        let snapshot = Snapshot::new(config.clone()).map_err(failed)?;
+        let snapshot = Snapshot::new(config.clone(), &prices).map_err(failed)?;
+        let (notices, _noticed) = mpsc::channel(NOTICES);
+        let accounts = store.accounts().map_err(failed)?;
+        let books = books::open(&config, &accounts, notices)?;
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
-            Arc::new(store),
+            (store.clone(), books),
             Engine::builtin(),
             Box::new(SystemClock),
         ));
+        let keeping_up = tokio::spawn(books::keep_up(shared.clone(), store.clone()));
         let mut signals = Signals::listen().map_err(failed)?;
         let running = server.start(&shared).map_err(failed)?;
         let started = Started {
@@ -97,9 +116,13 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         });
         drop(new_keys);
         while signals.next().await == Wish::Reload {
-            reload(arguments, &shared).await;
+            reload(arguments, &shared, &store).await;
         }
         stop(running, signals).await;
+        keeping_up.abort();
+        if let Err(error) = shared.books.ledger.close() {
+            tracing::error!("the ledger was not closed well: {error}; the next start brings the rest into the store");
+        }
         tracing::info!(at = SystemClock.now().0, "stopped");
         Ok(())
     })
@@ -111,7 +134,7 @@ fn failed(error: impl std::fmt::Display) -> Exit {
 }
 
 /// Reads the configuration again; a bad one changes nothing. Addresses and threads stay as they are.
-async fn reload(arguments: &Arguments, shared: &Shared) {
+async fn reload(arguments: &Arguments, shared: &Shared, store: &SqliteStore) {
     let mut config = match Config::load(&arguments.options.sources(arguments.listen.clone())) {
         Ok(loaded) => loaded.config,
         Err(mistakes) => {
@@ -122,9 +145,12 @@ async fn reload(arguments: &Arguments, shared: &Shared) {
         }
     };
     detect::add_local_servers(&mut config, &environment()).await;
-    match Snapshot::new(config) {
-        Ok(snapshot) => {
-            shared.snapshot.store(Arc::new(snapshot));
+    let snapshot = prices::load(&config.data_dir).and_then(|prices| Snapshot::new(config, &prices));
+    match snapshot.and_then(|snapshot| {
+        shared.snapshot.store(Arc::new(snapshot));
+        books::take_over(shared, store, None)
+    }) {
+        Ok(_) => {
             tracing::info!("the new configuration is in force");
         }
         Err(error) => tracing::error!("the new configuration was not taken: {error}"),

@@ -27,7 +27,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
             Some(version) => body.put("anthropic_version", version),
             None => body.put("model", target.model),
         }
-        let plan = thinking::plan(request, target, &mut losses);
+        let plan = thinking::plan(request, target, &mut losses)?;
         body.put("max_tokens", &plan.max_tokens);
         let hint = matches!(request.output, OutputFormat::JsonObject).then_some(JSON_HINT);
         if hint.is_some() {

@@ -1,7 +1,10 @@
 //! How much to think: the ladder of efforts and budgets (mapping section 1), in each model's own form.
 
+use tollgate_base::Result;
+
 use crate::{
     Effort, Loss, ModelTraits, Target, ThinkingStyle,
+    anthropic::head::{LOWEST_BUDGET, no_room_to_think},
     ir::{Part, Request, Role, ToolChoice, changed, dropped},
 };
 
@@ -24,9 +27,8 @@ pub(super) enum Thinking {
 
 /// What a model without a known maximum is asked for when the caller named none.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
-const LOWEST_BUDGET: u64 = 1024;
 
-pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>) -> Plan {
+pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>) -> Result<Plan> {
     let traits = target.traits;
     let mut max_tokens = request
         .max_output_tokens
@@ -42,13 +44,20 @@ pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>
             format!("The model gives at most {ceiling} tokens."),
         ));
     }
+    if let Some(most) = target.limited(Some(max_tokens), "max_tokens", 1)? {
+        if request.max_output_tokens.is_some() && most < max_tokens {
+            let reason = format!("The request may use at most {most} output tokens.");
+            losses.push(changed("max_tokens", reason));
+        }
+        max_tokens = most;
+    }
     let plan = Plan {
         thinking: Thinking::Unsaid,
         effort: None,
         max_tokens,
     };
     let Some(reasoning) = &request.reasoning else {
-        return plan;
+        return Ok(plan);
     };
     let path = request.reasoning_path();
     let wanted = reasoning
@@ -56,7 +65,7 @@ pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>
         .map(Effort::of_budget)
         .or(reasoning.effort)
         .unwrap_or(Effort::High);
-    match traits.thinking {
+    Ok(match traits.thinking {
         _ if wanted == Effort::None => off(plan, traits, path, losses),
         ThinkingStyle::Adaptive => {
             let effort = adaptive_effort(reasoning.effort.unwrap_or(wanted), traits, path, losses);
@@ -68,7 +77,7 @@ pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>
         }
         ThinkingStyle::Budget => {
             let budget = reasoning.budget_tokens.unwrap_or_else(|| wanted.budget());
-            with_budget(plan, budget, request, traits, losses)
+            with_budget(plan, budget, request, target, losses)?
         }
         ThinkingStyle::None => {
             losses.push(dropped(path, "The model does not think."));
@@ -81,7 +90,7 @@ pub(super) fn plan(request: &Request, target: Target<'_>, losses: &mut Vec<Loss>
             ));
             plan
         }
-    }
+    })
 }
 
 fn off(plan: Plan, traits: &ModelTraits, path: &str, losses: &mut Vec<Loss>) -> Plan {
@@ -147,9 +156,9 @@ fn with_budget(
     plan: Plan,
     budget: u64,
     request: &Request,
-    traits: &ModelTraits,
+    target: Target<'_>,
     losses: &mut Vec<Loss>,
-) -> Plan {
+) -> Result<Plan> {
     let path = request.reasoning_path();
     if matches!(
         request.tool_choice,
@@ -160,31 +169,35 @@ fn with_budget(
             path,
             "The model does not think when a tool is forced.",
         ));
-        return plan;
+        return Ok(plan);
     }
     if continues_unsigned_tool_loop(request) {
         losses.push(dropped(
             path,
             "The model goes on thinking only after its own signed thinking, which is not there.",
         ));
-        return plan;
+        return Ok(plan);
     }
     let max_tokens = if request.max_output_tokens.is_some() {
         plan.max_tokens
     } else {
         // The budget counts inside of the maximum, so that it comes on top of a default.
         let raised = plan.max_tokens.saturating_add(budget);
-        traits
-            .max_output_tokens
-            .map_or(raised, |ceiling| raised.min(ceiling))
+        let ceilings = [target.traits.max_output_tokens, target.max_output];
+        ceilings.into_iter().flatten().fold(raised, u64::min)
     };
     let fitting = budget.min(max_tokens.saturating_sub(1));
     if fitting < LOWEST_BUDGET {
+        // The caller left room, and what it may use does not.
+        let wanted = request.max_output_tokens;
+        if target.max_output == Some(max_tokens) && wanted.is_none_or(|n| n > max_tokens) {
+            return Err(no_room_to_think(path, max_tokens));
+        }
         losses.push(dropped(
             path,
             "The maximum of output tokens leaves no room for thinking.",
         ));
-        return plan;
+        return Ok(plan);
     }
     if fitting < budget {
         losses.push(changed(
@@ -192,11 +205,11 @@ fn with_budget(
             format!("The maximum of output tokens leaves {fitting} tokens for thinking."),
         ));
     }
-    Plan {
+    Ok(Plan {
         thinking: Thinking::Budget(fitting),
         max_tokens,
         ..plan
-    }
+    })
 }
 
 /// Whether the conversation ends inside of a tool loop whose last answer lacks its thinking block: with a
@@ -260,9 +273,11 @@ mod tests {
                 model: "m",
                 traits: &traits,
                 quirks: &quirks,
+                max_output: None,
             },
             &mut losses,
-        );
+        )
+        .unwrap();
         assert_eq!((plan.thinking, plan.max_tokens), expect, "{losses:?}");
         assert_eq!(losses.len(), n_losses, "{losses:?}");
     }

@@ -171,7 +171,7 @@ fn put_config(
     let mut out = Vec::new();
     {
         let mut config = Object::new(&mut out);
-        put_max_tokens(&mut config, request, target, losses);
+        put_max_tokens(&mut config, request, target, losses)?;
         put_sampling(&mut config, request, target, losses)?;
         if !request.stop.is_empty() {
             config.put("stopSequences", &request.stop);
@@ -199,9 +199,10 @@ fn put_max_tokens(
     request: &Request,
     target: Target<'_>,
     losses: &mut Vec<Loss>,
-) {
-    let Some(mut tokens) = request.max_output_tokens else {
-        return;
+) -> Result<()> {
+    let limited = target.limited(request.max_output_tokens, "max_tokens", 1)?;
+    let Some(mut tokens) = limited else {
+        return Ok(());
     };
     let ceiling = target.traits.max_output_tokens.unwrap_or(LARGEST);
     if tokens > ceiling {
@@ -210,6 +211,7 @@ fn put_max_tokens(
         losses.push(changed("max_tokens", reason));
     }
     config.put("maxOutputTokens", &tokens);
+    Ok(())
 }
 
 fn put_sampling(

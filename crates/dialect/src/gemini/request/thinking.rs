@@ -133,6 +133,7 @@ mod tests {
             model: "m",
             traits,
             quirks: &quirks,
+            max_output: None,
         };
         let plan = plan(&request, target, &mut losses);
         (plan, losses.len())

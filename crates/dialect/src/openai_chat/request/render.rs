@@ -41,7 +41,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         names = used_names;
         writer.losses.extend(more);
         writer.tool_choice(&mut body, &names)?;
-        writer.limits(&mut body);
+        writer.limits(&mut body)?;
         writer.sampling(&mut body);
         writer.reasoning(&mut body);
         writer.output(&mut body)?;
@@ -189,12 +189,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn limits(&mut self, body: &mut Object<'_>) {
+    fn limits(&mut self, body: &mut Object<'_>) -> Result<()> {
         let field = match self.target.quirks.max_tokens_field {
             MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
             MaxTokensField::MaxTokens => "max_tokens",
         };
-        body.put_some(field, self.request.max_output_tokens);
+        let limit = self
+            .target
+            .limited(self.request.max_output_tokens, "max_tokens", 1)?;
+        body.put_some(field, limit);
         if !self.request.stop.is_empty() {
             body.put("stop", &self.request.stop);
         }
@@ -205,6 +208,7 @@ impl Writer<'_> {
             body.put("logprobs", &true);
             body.put_some("top_logprobs", (top > 0).then_some(top));
         }
+        Ok(())
     }
 
     fn sampling(&mut self, body: &mut Object<'_>) {

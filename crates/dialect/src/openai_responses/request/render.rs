@@ -36,7 +36,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         names = used_names;
         writer.losses.extend(more);
         writer.tool_choice(&mut body, &names)?;
-        writer.limits(&mut body);
+        writer.limits(&mut body)?;
         writer.sampling(&mut body);
         writer.reasoning(&mut body);
         writer.text(&mut body)?;
@@ -185,19 +185,20 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn limits(&mut self, body: &mut Object<'_>) {
-        let Some(wanted) = self.request.max_output_tokens else {
-            return;
-        };
+    fn limits(&mut self, body: &mut Object<'_>) -> Result<()> {
+        let wanted = self.request.max_output_tokens;
         let path = match self.request.origin {
             Some(Dialect::OpenAiResponses) => "max_output_tokens",
             _ => "max_tokens",
         };
-        if wanted < OUTPUT_AT_LEAST {
+        if wanted.is_some_and(|wanted| wanted < OUTPUT_AT_LEAST) {
             let reason = format!("The provider takes at least {OUTPUT_AT_LEAST}.");
             self.lose(changed(path, reason));
         }
-        body.put("max_output_tokens", &wanted.max(OUTPUT_AT_LEAST));
+        let wanted = wanted.map(|wanted| wanted.max(OUTPUT_AT_LEAST));
+        let limited = self.target.limited(wanted, path, OUTPUT_AT_LEAST)?;
+        body.put_some("max_output_tokens", limited);
+        Ok(())
     }
 
     fn sampling(&mut self, body: &mut Object<'_>) {

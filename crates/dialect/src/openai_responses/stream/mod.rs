@@ -5,12 +5,12 @@ mod items;
 
 use std::collections::BTreeMap;
 
-use tollgate_base::{Error, Result, Usage};
+use tollgate_base::{Error, Result};
 
 use super::{
     errors::failure,
     response::finish_of,
-    wire::{Annotation, Failure, Part, Reply, StreamEvent, WireUsage},
+    wire::{Annotation, Failure, Item, Part, Reply, StreamEvent},
 };
 use crate::{
     Decoder,
@@ -34,6 +34,8 @@ pub(crate) struct ResponsesDecoder {
     /// What came while tool calls were open. It cannot stand between their pieces, so it follows them.
     held: Vec<(Place, Delta)>,
     has_refused: bool,
+    /// Searches of the web that were done.
+    searches: Option<u64>,
 }
 
 /// How far the stream is.
@@ -152,7 +154,12 @@ impl ResponsesDecoder {
         let item = event.output_index.0.unwrap_or(0);
         match name {
             "output_item.added" => self.item_added(item, event.item.as_ref(), out)?,
-            "output_item.done" => self.item_done(item, event.item.as_ref(), out)?,
+            "output_item.done" => {
+                if event.item.as_ref().is_some_and(Item::is_search) {
+                    self.searches = Some(self.searches.unwrap_or(0) + 1);
+                }
+                self.item_done(item, event.item.as_ref(), out)?;
+            }
             "function_call_arguments.delta" => {
                 self.arguments(item, event.delta.filled(), out)?;
             }
@@ -365,8 +372,11 @@ impl ResponsesDecoder {
             let text = "The provider ended the stream of a response that is not finished.";
             return Err(Error::upstream_invalid(text));
         };
-        let usage: Option<Usage> = response.usage.map(WireUsage::to_usage);
-        out.extend(usage.map(Event::Usage));
+        if let Some(mut usage) = response.to_usage() {
+            // A server may leave the items out of the end, having said each of them.
+            usage.searches = usage.searches.or(self.searches);
+            out.push(Event::Usage(usage));
+        }
         out.push(Event::Finish(finish));
         self.state = State::Ended;
         Ok(())

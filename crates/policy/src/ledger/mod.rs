@@ -3,6 +3,16 @@
 //! An attempt is opened before its first byte goes to a provider and closed exactly once afterwards. The
 //! order is `held -> dispatched -> settled | unknown`, or `held -> released` when nothing was ever sent.
 
+mod attempt;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use attempt::{Attempt, Correction, Step};
+pub use report::{
+    AttemptFilter, AttemptQuery, Group, Listed, ReportQuery, ReportRow, day_of, sum_up,
+};
+
 use tollgate_base::{Money, Result, UnixMillis, Usage};
 
 use crate::scope::Scope;
@@ -121,12 +131,25 @@ pub struct Posted {
 
 /// Where entries end up, and what is asked of them. Applying the same entry twice changes nothing.
 pub trait LedgerStore: Send + Sync + std::fmt::Debug {
-    /// Applies entries in one transaction. An entry that contradicts the order above is refused whole: see `apply`.
-    fn apply(&self, entries: &[Entry]) -> Result<Applied>;
+    /// Applies entries in one transaction, and in the same one remembers `shipped`, the journal's number of
+    /// the last of them. When it returns, the entries survive the loss of power: the journal forgets them.
+    ///
+    /// An entry that cannot be ([`Attempt::take`] says which) is refused alone; the others are applied.
+    fn apply(&self, entries: &[Entry], shipped: Option<u64>) -> Result<Applied>;
+    /// The largest number that `apply` was given; 0 at first.
+    fn shipped(&self) -> Result<u64>;
     /// Everything that `scope` used between two instants (from, inclusive; to, exclusive), by admission.
+    /// Later corrections of prices do not count: what was booked was spent.
     fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted>;
     /// Attempts that have begun and not ended.
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>>;
+    /// Attempts that match, a page at a time.
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Listed>>;
+    /// Sums over the attempts that match, by the groups' values in ascending order.
+    fn report(&self, query: &ReportQuery) -> Result<Vec<ReportRow>>;
+    /// Adds corrections beside what was booked, which stays as it is. A second one of the same attempt takes
+    /// the place of the first in reports; both are kept. Says how many attempts were known.
+    fn correct(&self, corrections: &[Correction]) -> Result<usize>;
 }
 
 /// What became of entries that were applied together.
@@ -141,6 +164,18 @@ pub struct Applied {
 }
 
 impl AttemptState {
+    pub const ALL: [Self; 5] = [
+        Self::Held,
+        Self::Dispatched,
+        Self::Settled,
+        Self::Released,
+        Self::Unknown,
+    ];
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+
     /// The word for it in the store and in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -154,6 +189,17 @@ impl AttemptState {
 }
 
 impl AttemptOutcome {
+    pub const ALL: [Self; 4] = [
+        Self::Complete,
+        Self::Failed,
+        Self::ClientGone,
+        Self::CacheHit,
+    ];
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+
     /// The word for it in the store and in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -161,6 +207,30 @@ impl AttemptOutcome {
             AttemptOutcome::Failed => "failed",
             AttemptOutcome::ClientGone => "client_gone",
             AttemptOutcome::CacheHit => "cache_hit",
+        }
+    }
+}
+
+impl Entry {
+    /// The attempt that it speaks of.
+    pub fn id(&self) -> &AttemptId {
+        match self {
+            Entry::Opened(opening) => &opening.id,
+            Entry::Settled(settlement) => &settlement.id,
+            Entry::Dispatched(id)
+            | Entry::Released(id)
+            | Entry::Lost(id, _)
+            | Entry::Resolved(id, ..) => id,
+        }
+    }
+}
+
+impl Cost {
+    /// The amount, unless the price is not known.
+    pub fn known(self) -> Option<Money> {
+        match self {
+            Cost::Known(money) => Some(money),
+            Cost::Unknown => None,
         }
     }
 }

@@ -1,38 +1,18 @@
 //! A store that forgets everything when the process ends.
 
+mod accounts;
+mod ledger;
+
+pub use ledger::MemoryLedger;
+
 use parking_lot::Mutex;
-use tollgate_base::{Error, Kind, Result, UnixMillis};
-use tollgate_policy::{
-    key::{KeyRecord, KeyStore},
-    objects::{self, Object, ObjectKind, ObjectStore},
-};
+use tollgate_base::{Result, UnixMillis};
+use tollgate_policy::objects::{self, Object, ObjectKind, ObjectStore};
 
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    keys: Mutex<Vec<KeyRecord>>,
+    accounts: Mutex<accounts::Held>,
     objects: Mutex<Vec<Object>>,
-}
-
-impl KeyStore for MemoryStore {
-    fn keys(&self) -> Result<Vec<KeyRecord>> {
-        Ok(self.keys.lock().clone())
-    }
-
-    fn add_key(&self, key: &KeyRecord) -> Result<()> {
-        let mut keys = self.keys.lock();
-        if keys
-            .iter()
-            .any(|known| known.id == key.id || known.digest == key.digest)
-        {
-            return Err(Error::new(
-                Kind::Conflict,
-                "conflict",
-                "A key with this id or text exists already.",
-            ));
-        }
-        keys.push(key.clone());
-        Ok(())
-    }
 }
 
 impl ObjectStore for MemoryStore {

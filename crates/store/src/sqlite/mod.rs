@@ -1,14 +1,16 @@
 //! The default store: one SQLite file in the data folder.
 
+mod accounts;
+mod ledger;
+
+pub use ledger::SqliteLedger;
+
 use std::{fmt, fs, path::Path};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use tollgate_base::{Error, Kind, Result, UnixMillis};
-use tollgate_policy::{
-    key::{Digest, KeyRecord, KeyStore, Role},
-    objects::{self, Object, ObjectKind, ObjectStore},
-};
+use tollgate_policy::objects::{self, Object, ObjectKind, ObjectStore};
 
 use crate::migrations::{CURRENT, MIGRATIONS};
 
@@ -36,20 +38,25 @@ impl SqliteStore {
     ///
     /// A database with a newer schema is refused and not touched.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        create_private(folder).map_err(|error| {
-            OpenError::Unusable(format!("Cannot create {}: {error}.", folder.display()))
-        })?;
-        let path = folder.join(Self::FILE);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection =
-            Connection::open_with_flags(&path, flags).map_err(|error| classify(&path, &error))?;
-        prepare(&mut connection, &path)?;
         Ok(Self {
-            connection: Mutex::new(connection),
+            connection: Mutex::new(connect(folder)?),
         })
     }
+}
+
+/// A connection to the database in `folder`, made and brought up to date if need be.
+fn connect(folder: &Path) -> Result<Connection, OpenError> {
+    create_private(folder).map_err(|error| {
+        OpenError::Unusable(format!("Cannot create {}: {error}.", folder.display()))
+    })?;
+    let path = folder.join(SqliteStore::FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection =
+        Connection::open_with_flags(&path, flags).map_err(|error| classify(&path, &error))?;
+    prepare(&mut connection, &path)?;
+    Ok(connection)
 }
 
 /// Only the owner may look into a folder that we make.
@@ -110,46 +117,6 @@ fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
         _ => OpenError::Unusable(format!(
             "Cannot use {path}: {error}. Check its owner and rights, or use another folder with --data."
         )),
-    }
-}
-
-impl KeyStore for SqliteStore {
-    fn keys(&self) -> Result<Vec<KeyRecord>> {
-        let connection = self.connection.lock();
-        let mut statement = connection
-            .prepare("SELECT id, name, role, digest, created_at, expires_at, revoked_at FROM keys ORDER BY created_at, id")
-            .map_err(|error| unavailable(&error))?;
-        let rows = statement
-            .query_map([], read_key)
-            .map_err(|error| unavailable(&error))?;
-        rows.collect::<rusqlite::Result<_>>()
-            .map_err(|error| unavailable(&error))
-    }
-
-    fn add_key(&self, key: &KeyRecord) -> Result<()> {
-        let added = self.connection.lock().execute(
-            "INSERT INTO keys (id, name, role, digest, created_at, expires_at, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                key.id,
-                key.name,
-                key.role.as_str(),
-                key.digest.0.as_slice(),
-                sql_time(key.created_at),
-                key.expires_at.map(sql_time),
-                key.revoked_at.map(sql_time),
-            ],
-        );
-        match added {
-            Ok(_) => Ok(()),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Err(Error::new(
-                    Kind::Conflict,
-                    "conflict",
-                    "A key with this id or text exists already.",
-                ))
-            }
-            Err(error) => Err(unavailable(&error)),
-        }
     }
 }
 
@@ -232,21 +199,6 @@ fn read_object(row: &Row<'_>) -> rusqlite::Result<Object> {
         provider: row.get("provider")?,
         created_at: time_of(row.get("created_at")?),
         body: row.get("body")?,
-    })
-}
-
-fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
-    let role: String = row.get("role")?;
-    let unknown_role =
-        || rusqlite::Error::InvalidColumnType(2, role.clone(), rusqlite::types::Type::Text);
-    Ok(KeyRecord {
-        id: row.get("id")?,
-        name: row.get("name")?,
-        role: Role::from_word(&role).ok_or_else(unknown_role)?,
-        digest: Digest(row.get("digest")?),
-        created_at: time_of(row.get("created_at")?),
-        expires_at: row.get::<_, Option<i64>>("expires_at")?.map(time_of),
-        revoked_at: row.get::<_, Option<i64>>("revoked_at")?.map(time_of),
     })
 }
 

@@ -1,0 +1,136 @@
+//! The books of a service: opened with what a former process left, and kept up with the accounts as
+//! administrators change them, here or from the command line.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tollgate_base::{Clock as _, Result, SystemClock};
+use tollgate_config::Config;
+use tollgate_gateway::{Books, Notice, Shared};
+use tollgate_ledger::{Config as LedgerConfig, Durability, Ledger};
+use tollgate_policy::{
+    account::{AccountStore, Accounts},
+    admission::Rules,
+    ledger::LedgerStore,
+};
+use tollgate_store::{SqliteLedger, SqliteStore};
+
+use crate::{Exit, terminal::say};
+
+/// How often changes of the accounts are looked for: what another process revokes is out of use within a second.
+const LOOK: Duration = Duration::from_millis(300);
+/// How often it is written down when keys were used, counted in looks.
+const LOOKS_TO_TOUCH: u32 = 20;
+
+/// Opens the ledger of the data folder. What a former process left open is ended first.
+pub(crate) fn open_ledger(config: &Config) -> Result<Ledger, Exit> {
+    let said = |error: &dyn std::fmt::Display| {
+        say(&error.to_string());
+        Exit::Failure
+    };
+    let store = SqliteLedger::open(&config.data_dir).map_err(|error| said(&error))?;
+    let store: Arc<dyn LedgerStore> = Arc::new(store);
+    let durability = match config.ledger.durability {
+        tollgate_config::Durability::Power => Durability::Power,
+        tollgate_config::Durability::Process => Durability::Process,
+    };
+    let settings = LedgerConfig {
+        durability,
+        ..LedgerConfig::new(&config.data_dir)
+    };
+    Ledger::open(settings, store, Arc::new(SystemClock)).map_err(|error| said(&error))
+}
+
+/// The books with the rules of the configuration and of the accounts, their counters as the ledger has them.
+pub(super) fn open(
+    config: &Config,
+    accounts: &Accounts,
+    notices: mpsc::Sender<Notice>,
+) -> Result<Books, Exit> {
+    let ledger = open_ledger(config)?;
+    let told = ledger.recovery();
+    if told.lost > 0 {
+        tracing::warn!(
+            attempts = told.lost,
+            "attempts of a former process have no known end; see `tollgate ledger unknown`"
+        );
+    }
+    let rules = rules(config, accounts).map_err(|error| {
+        say(error.message());
+        Exit::Usage
+    })?;
+    let books = Books::new(rules, ledger, Some(notices));
+    restore(&books).map_err(|error| {
+        say(error.message());
+        Exit::Failure
+    })?;
+    Ok(books)
+}
+
+/// Every rule that is in force: those of the configuration and those of the accounts.
+fn rules(config: &Config, accounts: &Accounts) -> Result<Rules> {
+    let limits = accounts.limits.values().map(|limit| limit.value.clone());
+    let budgets = accounts.budgets.values().map(|budget| budget.value.clone());
+    Rules::new(
+        config.limits.iter().cloned().chain(limits).collect(),
+        config.budgets.iter().cloned().chain(budgets).collect(),
+    )
+}
+
+/// Tells the counters that are new what was used before.
+fn restore(books: &Books) -> Result<()> {
+    let store = books.ledger.store().clone();
+    // What is written down and not shipped yet counts, too.
+    books.ledger.flush()?;
+    let crossed = books.admission.restore(
+        &books.rules.load(),
+        SystemClock.moment(),
+        |scope, from, to| store.posted(scope, from, to),
+    )?;
+    for crossing in crossed {
+        books.notify(Notice::Crossed(crossing));
+    }
+    Ok(())
+}
+
+/// Looks for changes of the accounts, and takes them over, for as long as the service runs.
+pub(super) async fn keep_up(shared: Arc<Shared>, store: Arc<SqliteStore>) {
+    let mut seen = None;
+    let mut looks = 0_u32;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let (shared, store) = (shared.clone(), store.clone());
+        looks = looks.wrapping_add(1);
+        let is_time_to_touch = looks.is_multiple_of(LOOKS_TO_TOUCH);
+        // The store may take a moment: no other task of this thread waits for it.
+        let looked = tokio::task::spawn_blocking(move || {
+            if is_time_to_touch {
+                store.touch_keys(&shared.books.take_used())?;
+            }
+            take_over(&shared, &*store, seen)
+        });
+        match looked.await {
+            Ok(Ok(generation)) => seen = Some(generation),
+            Ok(Err(error)) => tracing::error!("the accounts could not be read: {error}"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Takes over the accounts when they changed since `seen`. Returns their generation.
+pub(super) fn take_over(
+    shared: &Shared,
+    store: &dyn AccountStore,
+    seen: Option<u64>,
+) -> Result<u64> {
+    let generation = store.generation()?;
+    if seen == Some(generation) {
+        return Ok(generation);
+    }
+    let accounts = store.accounts()?;
+    let rules = rules(&shared.snapshot.load().config, &accounts)?;
+    shared.keys.store(Arc::new(accounts.key_ring()));
+    shared.books.rules.store(Arc::new(rules));
+    restore(&shared.books)?;
+    Ok(accounts.generation)
+}

@@ -1,0 +1,397 @@
+//! One attempt: what it may cost is held and written down before its first byte is sent, what it cost is booked
+//! once when it has ended, whatever ended it.
+
+use std::{sync::Arc, time::Instant};
+
+use tollgate_base::{Money, Provenance, Result, Usage, crash_point};
+use tollgate_dialect::{Dialect, RawObject, ir::Block, parse_response};
+use tollgate_ledger::Durable;
+use tollgate_policy::{
+    admission::{Actual, Demand, Held, Refusal, Used},
+    ledger::{AttemptId, AttemptOutcome, Cost, Opening, Settlement},
+    retry::{Failure, Sent},
+    scope::Scope,
+};
+use tollgate_tokens::{ConversationCounter, Counter};
+
+use super::{Asker, Notice, Pricing, size};
+use crate::gateway::Shared;
+
+/// What is known of an attempt before it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer<'a> {
+    pub(crate) id: AttemptId,
+    pub(crate) asker: &'a Asker,
+    pub(crate) dialect: Dialect,
+    pub(crate) stream: bool,
+    /// The request and how it is counted.
+    pub(crate) request: Option<(Dialect, RawObject)>,
+    pub(crate) counter: ConversationCounter,
+    /// The place and its name of the model.
+    pub(crate) provider: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) pricing: Pricing,
+    pub(crate) price_version: &'a str,
+    /// Upper bounds in tokens; the output is that of all candidates together.
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+    /// The most that it can cost.
+    pub(crate) money: Option<Money>,
+}
+
+/// An attempt that was admitted. It is settled by [`Booking::settle`]; dropped without, it counts as one whose
+/// caller left before anything came.
+#[derive(Debug)]
+pub(crate) struct Booking {
+    shared: Arc<Shared>,
+    /// What it holds of budgets, and of the limits of its provider and its target.
+    held: Vec<Held>,
+    pricing: Pricing,
+    opening: Box<Opening>,
+    state: State,
+    began: Instant,
+    first_event: Option<Instant>,
+    /// For a provider that does not say what went in.
+    input: InputEstimate,
+    counter: ConversationCounter,
+}
+
+/// The input of an attempt, counted when somebody has to know.
+#[derive(Debug)]
+enum InputEstimate {
+    /// The request itself, kept for it.
+    Request(Dialect, RawObject),
+    /// An upper bound: the request was too large to be kept.
+    Bound(u64),
+}
+
+/// The largest request that is kept until its answer has ended, in bytes.
+const KEPT_REQUEST: usize = 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    // ## Admitted => Dispatched | Ended: nothing has been sent
+    Admitted,
+    // ## Dispatched => Ended
+    Dispatched,
+    Ended,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) outcome: AttemptOutcome,
+    /// As far as the provider said it.
+    pub(crate) usage: Usage,
+    /// Output tokens that were seen, counted here.
+    pub(crate) seen: u64,
+    pub(crate) code: &'a str,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(crate) struct Booked {
+    /// Resolves when the booking is as durable as configured.
+    pub(crate) durable: Durable,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Cost,
+    pub(crate) actual: Actual,
+}
+
+impl Booking {
+    /// Holds what the attempt may need, all or nothing.
+    pub(crate) fn admit(shared: &Arc<Shared>, offer: Offer<'_>) -> Result<Self, Box<Refusal>> {
+        let books = &shared.books;
+        let rules = books.rules();
+        let own = offer.own_scopes();
+        let mut all = offer.asker.scopes();
+        all.extend(own.iter().cloned());
+        let money = Demand {
+            scopes: &all,
+            counts: false,
+            input_tokens: 0,
+            output_tokens: 0,
+            money: offer.money,
+        };
+        let load = Demand {
+            scopes: &own,
+            counts: true,
+            input_tokens: offer.input,
+            output_tokens: offer.output,
+            money: None,
+        };
+        let at = offer.asker.at;
+        let money = books.admission.admit(&rules, at, &money)?;
+        let load = match books.admission.admit(&rules, shared.clock.moment(), &load) {
+            Ok(load) => load,
+            Err(refusal) => {
+                money.settle(at, Actual::Nothing);
+                return Err(refusal);
+            }
+        };
+        crash_point("after-reserve");
+        Ok(Self {
+            shared: shared.clone(),
+            held: vec![money, load],
+            input: InputEstimate::of(&offer),
+            counter: offer.counter,
+            pricing: offer.pricing.clone(),
+            opening: Box::new(offer.opening()),
+            state: State::Admitted,
+            began: Instant::now(),
+            first_event: None,
+        })
+    }
+
+    /// How the model's texts are counted.
+    pub(crate) fn text_counter(&self) -> Counter {
+        self.counter.text()
+    }
+
+    /// From here on something may have been sent. It is written down first; where that fails, nothing is sent.
+    pub(crate) fn dispatch(&mut self) -> Result<()> {
+        let ledger = &self.shared.books.ledger;
+        ledger.begin(&self.opening)?;
+        ledger.dispatched(&self.opening.id)?;
+        self.state = State::Dispatched;
+        Ok(())
+    }
+
+    /// What so many tokens of output would cost more; nothing where the price is not known.
+    pub(crate) fn output_costs(&self, tokens: u64) -> Money {
+        let usage = Usage {
+            output: tokens,
+            ..Usage::default()
+        };
+        self.pricing.cost(&usage).0.known().unwrap_or_default()
+    }
+
+    /// The tokens of a whole reply whose provider does not say how many they are.
+    pub(crate) fn count_reply(&self, dialect: Dialect, body: &[u8]) -> u64 {
+        let Ok(response) = parse_response(dialect, body) else {
+            return 0;
+        };
+        let counter = self.counter.text();
+        let texts = response.blocks.iter().flat_map(Block::billed_texts);
+        texts.map(|text| counter.count(text)).sum()
+    }
+
+    /// The first event of the answer has come.
+    pub(crate) fn first_event(&mut self) {
+        self.first_event.get_or_insert_with(Instant::now);
+    }
+
+    /// The attempt failed before anything of an answer came.
+    pub(crate) fn fail(self, failure: &Failure) -> Option<Booked> {
+        let usage = match failure.sent {
+            // It never arrived, or it was refused: neither is charged.
+            Sent::No | Sent::Answered => Usage {
+                provenance: Provenance::Reported,
+                ..Usage::default()
+            },
+            Sent::Maybe => Usage::default(),
+        };
+        let end = End {
+            outcome: AttemptOutcome::Failed,
+            usage,
+            seen: 0,
+            code: failure.error.code(),
+        };
+        self.settle(end)
+    }
+
+    /// Books what the attempt came to; `None` when nothing was sent, so that there is nothing to book.
+    pub(crate) fn settle(mut self, end: End<'_>) -> Option<Booked> {
+        self.end(end)
+    }
+
+    fn end(&mut self, end: End<'_>) -> Option<Booked> {
+        let at = self.shared.clock.moment();
+        let held = std::mem::take(&mut self.held);
+        if std::mem::replace(&mut self.state, State::Ended) != State::Dispatched {
+            for held in held {
+                held.settle(at, Actual::Nothing);
+            }
+            return None;
+        }
+        crash_point("after-usage");
+        let usage = completed(end.usage, end.seen, || self.input.tokens(&self.counter));
+        let (cost, unit_prices) = self.pricing.cost(&usage);
+        let used = Used {
+            input_tokens: usage.input_total(),
+            output_tokens: usage.output_total(),
+            money: cost.known(),
+        };
+        let actual = if usage.provenance == Provenance::Reported {
+            Actual::Exact(used)
+        } else {
+            Actual::AtLeast(used)
+        };
+        let durable = self.shared.books.ledger.settle(&Settlement {
+            id: self.opening.id.clone(),
+            at: at.wall,
+            outcome: end.outcome,
+            usage,
+            cost,
+            unit_prices,
+            code: end.code.to_owned(),
+            first_event_ms: self.first_event.map(|at| millis(at - self.began)),
+            duration_ms: millis(self.began.elapsed()),
+        });
+        let books = &self.shared.books;
+        for held in held {
+            for crossing in held.settle(at, actual) {
+                books.notify(Notice::Crossed(crossing));
+            }
+        }
+        self.tell(cost);
+        Some(Booked {
+            durable,
+            usage,
+            cost,
+            actual,
+        })
+    }
+
+    fn tell(&self, cost: Cost) {
+        let books = &self.shared.books;
+        let at = self.opening.at;
+        match cost {
+            Cost::Known(cost) if !cost.is_zero() => books.notify(Notice::Spent {
+                key_id: self.opening.key_id.clone(),
+                at,
+                cost,
+            }),
+            Cost::Known(_) => {}
+            Cost::Unknown => books.notify(Notice::Unpriced {
+                target: format!("{}/{}", self.opening.provider, self.opening.model),
+                at,
+            }),
+        }
+    }
+}
+
+impl Drop for Booking {
+    fn drop(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        let gone = End {
+            outcome: AttemptOutcome::ClientGone,
+            usage: Usage::default(),
+            seen: 0,
+            code: "",
+        };
+        // Nobody waits for the disk any more.
+        drop(self.end(gone));
+    }
+}
+
+impl Offer<'_> {
+    /// The circles that the attempt lies in and its call does not.
+    fn own_scopes(&self) -> Vec<Scope> {
+        let target = format!("{}/{}", self.provider, self.model);
+        let mut own = vec![Scope::Provider(self.provider.to_owned())];
+        if target != self.asker.route {
+            own.push(Scope::Model(target));
+        }
+        own
+    }
+
+    fn opening(self) -> Opening {
+        let caller = &self.asker.caller;
+        Opening {
+            id: self.id,
+            at: self.asker.at.wall,
+            key_id: caller.key_id.clone(),
+            project_id: caller.project_id.clone(),
+            team_id: caller.team_id.clone(),
+            operation: self.asker.operation.to_owned(),
+            dialect: self.dialect.name().to_owned(),
+            route: self.asker.route.clone(),
+            provider: self.provider.to_owned(),
+            model: self.model.to_owned(),
+            stream: self.stream,
+            held: self.money,
+            held_input: self.input,
+            held_output: self.output,
+            price_version: self.price_version.to_owned(),
+            tags: self.asker.tags.clone(),
+        }
+    }
+}
+
+impl InputEstimate {
+    fn of(offer: &Offer<'_>) -> Self {
+        match &offer.request {
+            Some((dialect, raw)) if raw.bytes().len() <= KEPT_REQUEST => {
+                InputEstimate::Request(*dialect, raw.clone())
+            }
+            _ => InputEstimate::Bound(offer.input),
+        }
+    }
+
+    fn tokens(&self, counter: &ConversationCounter) -> u64 {
+        match self {
+            InputEstimate::Bound(tokens) => *tokens,
+            InputEstimate::Request(dialect, raw) => size::counted(*dialect, raw, counter),
+        }
+    }
+}
+
+/// The usage as it is booked: what the provider left out is counted here, and says so. Nothing is counted over
+/// a report that is complete, not even over one of nothing.
+fn completed(said: Usage, seen: u64, input: impl FnOnce() -> u64) -> Usage {
+    if said.provenance == Provenance::Reported {
+        return said;
+    }
+    let mut usage = said;
+    if said.input_total() == 0 {
+        usage.provenance = Provenance::Estimated;
+        usage.input = input();
+    } else {
+        usage.provenance = Provenance::Partial;
+    }
+    let missing = seen.saturating_sub(said.output_total());
+    usage.output = usage.output.saturating_add(missing);
+    usage
+}
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(input: u64, output: u64, provenance: Provenance) -> Usage {
+        Usage {
+            input,
+            output,
+            provenance,
+            ..Usage::default()
+        }
+    }
+
+    fn told(usage: Usage) -> (u64, u64, &'static str) {
+        (usage.input, usage.output, usage.provenance.as_str())
+    }
+
+    #[test]
+    fn a_complete_report_is_booked_as_it_is_also_when_it_is_zero() {
+        let zero = said(0, 0, Provenance::Reported);
+        assert_eq!(told(completed(zero, 50, || 100)), (0, 0, "reported"));
+    }
+
+    #[test]
+    fn what_was_not_said_is_counted_and_says_so() {
+        let nothing = Usage::default();
+        assert_eq!(told(completed(nothing, 50, || 100)), (100, 50, "estimated"));
+        let early = said(90, 1, Provenance::Partial);
+        assert_eq!(told(completed(early, 50, || 100)), (90, 50, "partial"));
+        // A provider that says more than was seen is believed.
+        let late = said(90, 80, Provenance::Partial);
+        assert_eq!(told(completed(late, 50, || 100)), (90, 80, "partial"));
+    }
+}

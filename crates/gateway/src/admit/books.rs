@@ -1,0 +1,78 @@
+//! What all calls share of money and limits: the counters, the rules in force, the ledger.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tollgate_base::{Money, UnixMillis};
+use tollgate_ledger::Ledger;
+use tollgate_policy::admission::{Admission, Crossing, Rules};
+
+/// The books of the gateway.
+#[derive(Debug)]
+pub struct Books {
+    pub admission: Admission,
+    pub rules: ArcSwap<Rules>,
+    pub ledger: Ledger,
+    /// When each key was used last, since the last time somebody asked.
+    used: Mutex<HashMap<String, UnixMillis>>,
+    /// Who is told of what people may want to know.
+    notices: Option<mpsc::Sender<Notice>>,
+}
+
+/// Something that people may want to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A budget's threshold was reached.
+    Crossed(Crossing),
+    /// A key spent this.
+    Spent {
+        key_id: String,
+        at: UnixMillis,
+        cost: Money,
+    },
+    /// A call was booked without a price.
+    Unpriced { target: String, at: UnixMillis },
+}
+
+impl Books {
+    pub fn new(rules: Rules, ledger: Ledger, notices: Option<mpsc::Sender<Notice>>) -> Self {
+        Self {
+            admission: Admission::default(),
+            rules: ArcSwap::from_pointee(rules),
+            ledger,
+            used: Mutex::default(),
+            notices,
+        }
+    }
+
+    /// The rules in force now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// When keys were used, since this was asked last.
+    pub fn take_used(&self) -> Vec<(String, UnixMillis)> {
+        std::mem::take(&mut *self.used.lock()).into_iter().collect()
+    }
+
+    pub(crate) fn touch(&self, key_id: &str, at: UnixMillis) {
+        let mut used = self.used.lock();
+        match used.get_mut(key_id) {
+            Some(last) => *last = at,
+            None => {
+                used.insert(key_id.to_owned(), at);
+            }
+        }
+    }
+
+    /// Tells whoever listens. A full queue loses the notice rather than hold up a call; what must not be lost is
+    /// in the ledger.
+    pub fn notify(&self, notice: Notice) {
+        let Some(notices) = &self.notices else { return };
+        if notices.try_send(notice).is_err() {
+            tracing::warn!("a notice was dropped: too many wait to be sent");
+        }
+    }
+}

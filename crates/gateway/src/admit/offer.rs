@@ -1,0 +1,194 @@
+//! Admits an attempt at one target: with the whole of what the caller may get, or with what its budgets leave.
+
+use tollgate_base::{Error, Money};
+use tollgate_catalog::price::Ask;
+use tollgate_policy::{admission::Refusal, ledger::AttemptId, scope::Scope};
+use tollgate_tokens::ConversationCounter;
+
+use super::{
+    Asker, Pricing, Size,
+    attempt::{Booking, Offer},
+    call::Precision,
+    pricing,
+};
+use crate::{
+    attempt::Attempt,
+    plan::{Place, Target},
+};
+
+/// The smallest output that an answer is cut to: with less there is no point in asking.
+const LEAST_OUTPUT: u64 = 16;
+
+/// Why a target is not asked.
+#[derive(Debug)]
+pub(crate) enum Declined {
+    /// The target's own limits, or its price: another one may do.
+    Target(Error),
+    /// The caller's budget; a cheaper target may fit.
+    Budget(Error),
+    /// The caller's own limits: no other target helps.
+    Caller(Error),
+}
+
+/// An attempt as it was admitted.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) booking: Booking,
+    /// The largest output that the provider may be asked for, for each candidate; `None`: what the caller wrote.
+    pub(crate) max_output: Option<u64>,
+}
+
+/// A target and what asking it would cost.
+struct Bid<'a> {
+    attempt: &'a Attempt<'a>,
+    target: &'a Target,
+    asker: &'a Asker,
+    size: &'a Size,
+    counter: ConversationCounter,
+    pricing: Pricing,
+    output: u64,
+}
+
+/// Admits `attempt` at `target`. With `may_clamp`, an answer that the budget has no room for is made smaller.
+pub(crate) fn admit(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    asker: &Asker,
+    size: &Size,
+    may_clamp: bool,
+) -> Result<Admitted, Declined> {
+    let bid = Bid {
+        attempt,
+        target,
+        asker,
+        size,
+        counter: counter(target),
+        pricing: pricing(attempt.snapshot, target).map_err(Declined::Target)?,
+        output: size.output(target.traits()),
+    };
+    let refusal = match bid.book(Precision::Rough, bid.output) {
+        Ok(booking) => return Ok(bid.admitted(booking, bid.output)),
+        Err(refusal) => refusal,
+    };
+    if !refusal.depends_on_size() {
+        return Err(bid.declined(&refusal));
+    }
+    // What is refused by its bytes may fit by its tokens.
+    let refusal = match bid.book(Precision::Exact, bid.output) {
+        Ok(booking) => return Ok(bid.admitted(booking, bid.output)),
+        Err(refusal) => refusal,
+    };
+    if may_clamp
+        && let Some(room) = refusal.room()
+        && let Some(output) = bid.output_within(room)
+        && let Ok(booking) = bid.book(Precision::Exact, output)
+    {
+        return Ok(bid.admitted(booking, output));
+    }
+    Err(bid.declined(&refusal))
+}
+
+/// The most that asking this target would cost; the order of "cheaper".
+pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size) -> Option<Money> {
+    let pricing = pricing(attempt.snapshot, target).ok()?;
+    let input = size.input(Precision::Rough, &counter(target));
+    let ask = ask(size, target, attempt, input);
+    pricing.most(&ask, size.output(target.traits()))
+}
+
+fn ask<'a>(size: &Size, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
+    let wire = match &target.place {
+        Place::Provider(provider) => provider.service(attempt.call.dialect),
+        Place::BuiltIn => None,
+    };
+    Ask {
+        input,
+        candidates: size.candidates,
+        tier: size.tier(),
+        without: wire.map_or(&[], |service| size.without(service.dialect)),
+        ..Ask::default()
+    }
+}
+
+/// Counts as the target's model does.
+pub(crate) fn counter(target: &Target) -> ConversationCounter {
+    match &target.place {
+        Place::Provider(provider) => {
+            ConversationCounter::for_model(&provider.row.id, &target.model)
+        }
+        Place::BuiltIn => ConversationCounter::for_model(target.place.name(), &target.model),
+    }
+}
+
+impl Bid<'_> {
+    fn book(&self, precision: Precision, output: u64) -> Result<Booking, Box<Refusal>> {
+        let Attempt {
+            gateway,
+            snapshot,
+            call,
+            number,
+            ..
+        } = *self.attempt;
+        let input = self.size.input(precision, &self.counter);
+        let ask = ask(self.size, self.target, self.attempt, input);
+        let offer = Offer {
+            id: AttemptId {
+                request_id: call.request_id.clone(),
+                number,
+            },
+            asker: self.asker,
+            dialect: call.dialect,
+            request: Some((call.dialect, call.raw.clone())),
+            counter: self.counter,
+            stream: call.head.stream,
+            provider: self.target.place.name(),
+            model: &self.target.model,
+            pricing: self.pricing.clone(),
+            price_version: snapshot.prices.version(),
+            input,
+            output: output.saturating_mul(u64::from(self.size.candidates)),
+            money: self.pricing.most(&ask, output),
+        };
+        Booking::admit(&gateway.shared, offer)
+    }
+
+    fn output_within(&self, room: Money) -> Option<u64> {
+        let input = self.size.input(Precision::Exact, &self.counter);
+        let ask = ask(self.size, self.target, self.attempt, input);
+        let output = self.pricing.output_within(&ask, room)?.min(self.output);
+        (output >= LEAST_OUTPUT).then_some(output)
+    }
+
+    /// The provider is told the largest output where something depends on its being kept.
+    fn admitted(&self, booking: Booking, output: u64) -> Admitted {
+        let mut scopes = self.asker.scopes();
+        scopes.push(Scope::Provider(self.target.place.name().to_owned()));
+        scopes.push(Scope::Model(self.target.name()));
+        let is_bound = output < self.output
+            || self.size.is_bounded_by_key()
+            || self
+                .attempt
+                .gateway
+                .shared
+                .books
+                .rules()
+                .bound_output(&scopes);
+        Admitted {
+            booking,
+            max_output: (is_bound && self.size.exceeds(output) && output > 0).then_some(output),
+        }
+    }
+
+    fn declined(&self, refusal: &Refusal) -> Declined {
+        let error = refusal.to_error();
+        let name = self.target.name();
+        match refusal.scope() {
+            Scope::Provider(_) => Declined::Target(error),
+            Scope::Model(model) if *model == name && *model != self.asker.route => {
+                Declined::Target(error)
+            }
+            _ if refusal.room().is_some() => Declined::Budget(error),
+            _ => Declined::Caller(error),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Waiting for the disk: which records a sync has covered, and whom to wake.
+//!
+//! A [`Durable`] can be awaited by any runtime, or waited for by a thread; this crate knows no runtime.
+
+use std::{
+    future::Future,
+    ops::RangeInclusive,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tollgate_base::Result;
+
+use crate::health::Refusal;
+
+/// How far the disk has come.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    /// Every record up to this one is on the disk, or among `Waiting::failed`.
+    done: AtomicU64,
+    waiting: Mutex<Waiting>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    wakers: Vec<(u64, Waker)>,
+    failed: Vec<RangeInclusive<u64>>,
+}
+
+/// The promise that a record survives the loss of power. Dropping it takes nothing back.
+#[derive(Debug)]
+#[must_use = "the record is not durable before this resolves"]
+pub struct Durable(State);
+
+#[derive(Debug)]
+enum State {
+    Known(Result<()>),
+    Waits(Arc<Commits>, u64),
+}
+
+// === impl Commits ===
+
+impl Commits {
+    /// Everything up to `number` is on the disk.
+    pub(crate) fn reach(&self, number: u64) {
+        self.finish(number, None);
+    }
+
+    /// Everything up to `number` is past waiting for, and of the records after the last success nobody knows.
+    pub(crate) fn fail(&self, number: u64) {
+        let from = self.done() + 1;
+        self.finish(number, Some(from..=number));
+    }
+
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
+    }
+
+    fn finish(&self, number: u64, failed: Option<RangeInclusive<u64>>) {
+        let mut waiting = self.waiting.lock();
+        waiting.failed.extend(failed);
+        self.done.fetch_max(number, Ordering::AcqRel);
+        let awake = waiting.wakers.extract_if(.., |(at, _)| *at <= number);
+        let awake: Vec<_> = awake.map(|(_, waker)| waker).collect();
+        drop(waiting);
+        self.moved.notify_all();
+        awake.into_iter().for_each(Waker::wake);
+    }
+
+    fn result(waiting: &Waiting, number: u64) -> Result<()> {
+        if waiting.failed.iter().any(|range| range.contains(&number)) {
+            return Err(Refusal::Unavailable.to_error());
+        }
+        Ok(())
+    }
+}
+
+// === impl Durable ===
+
+impl Durable {
+    pub(crate) fn known(result: Result<()>) -> Self {
+        Self(State::Known(result))
+    }
+
+    pub(crate) fn of(commits: Arc<Commits>, number: u64) -> Self {
+        Self(State::Waits(commits, number))
+    }
+
+    /// Waits on this thread.
+    pub fn wait(self) -> Result<()> {
+        match self.0 {
+            State::Known(result) => result,
+            State::Waits(commits, number) => {
+                let mut waiting = commits.waiting.lock();
+                while commits.done() < number {
+                    commits.moved.wait(&mut waiting);
+                }
+                Commits::result(&waiting, number)
+            }
+        }
+    }
+}
+
+impl Future for Durable {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &self.0 {
+            State::Known(result) => Poll::Ready(result.clone()),
+            State::Waits(commits, number) => {
+                let mut waiting = commits.waiting.lock();
+                if commits.done() >= *number {
+                    return Poll::Ready(Commits::result(&waiting, *number));
+                }
+                let waker = context.waker();
+                let is_known = waiting
+                    .wakers
+                    .iter()
+                    .any(|(at, known)| at == number && known.will_wake(waker));
+                if !is_known {
+                    waiting.wakers.push((*number, waker.clone()));
+                }
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Opening a journal that an earlier process left, however it ended.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tollgate_policy::ledger::LedgerStore;
+
+use crate::{
+    config::Config,
+    disk::Disk,
+    health::count,
+    journal::{Journal, file_number, remove_older},
+    ledger::OpenError,
+    segment::{self, Scan},
+    ship::Carrier,
+};
+
+/// What was found, and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    pub files: u64,
+    /// Records that the store did not have yet.
+    pub shipped: u64,
+    /// Files whose end was cut off in the middle of a record.
+    pub torn_tails: u64,
+    /// Files that are damaged; sound records of them were kept.
+    pub damaged_files: u64,
+    pub missing_records: u64,
+    /// Attempts that were held and never sent.
+    pub released: u64,
+    /// Attempts that may have been sent, and of whose end nobody knows.
+    pub lost: u64,
+}
+
+/// Locks the journal, brings what it holds into the store, and begins a new file.
+pub(crate) fn open(
+    config: Config,
+    store: &Arc<dyn LedgerStore>,
+    disk: Arc<dyn Disk>,
+) -> Result<(Arc<Journal>, Carrier, Recovery), OpenError> {
+    let folder = config.folder();
+    let unusable = |error: io::Error| {
+        OpenError::Unusable(format!(
+            "Cannot use {}: {error}. Check its owner, rights and free space, or use another folder with --data.",
+            folder.display()
+        ))
+    };
+    let refused = |error: tollgate_base::Error| {
+        OpenError::Store(format!("The ledger's store does not answer: {error}"))
+    };
+    create_private(&folder).map_err(unusable)?;
+    let lock = lock(&config)?;
+    let found = list(&folder).map_err(unusable)?;
+    let known = store.shipped().map_err(refused)?;
+
+    let mut last = known;
+    let mut next_file = 1;
+    let mut scans = Vec::new();
+    for path in found {
+        let bytes = fs::read(&path).map_err(unusable)?;
+        let scan = segment::scan(&bytes);
+        last = last.max(scan.records.last().map_or(0, |record| record.number));
+        next_file = next_file.max(file_number(&path).unwrap_or(0) + 1);
+        scans.push((path, scan, bytes.len()));
+    }
+    let journal = Journal::start(config, disk, lock, (next_file, last + 1)).map_err(unusable)?;
+    let mut carrier = Carrier::new(journal.clone(), store.clone(), known).map_err(unusable)?;
+    let mut recovery = Recovery::default();
+    for (path, scan, length) in scans {
+        let news: Vec<_> = scan
+            .records
+            .iter()
+            .filter(|record| record.number > known)
+            .cloned()
+            .collect();
+        for batch in news.chunks(journal.config.batch.max(1)) {
+            carrier.carry(batch).map_err(|_| {
+                OpenError::Store(
+                    "The ledger's store does not take what the journal holds. Nothing is lost; see the log."
+                        .to_owned(),
+                )
+            })?;
+        }
+        recovery.files += 1;
+        recovery.shipped += news.len() as u64;
+        tidy(&path, &scan, length, &mut recovery).map_err(unusable)?;
+    }
+    let counters = &journal.counters;
+    count(&counters.torn_tails, recovery.torn_tails);
+    count(&counters.damaged_files, recovery.damaged_files);
+    count(&counters.missing_records, recovery.missing_records);
+    remove_older(&folder, &journal.config, next_file - 1);
+    Ok((journal, carrier, recovery))
+}
+
+/// A damaged file is kept aside to be looked at; a torn tail is cut off.
+fn tidy(path: &Path, scan: &Scan, length: usize, recovery: &mut Recovery) -> io::Result<()> {
+    let is_damaged = scan.damaged > 0 || scan.missing > 0 || scan.header.is_none() && scan.torn > 0;
+    if is_damaged {
+        recovery.damaged_files += 1;
+        recovery.missing_records += scan.missing;
+        tracing::error!(path = %path.display(), missing = scan.missing, "a journal file is damaged; it is kept aside");
+        return fs::rename(path, path.with_extension("damaged"));
+    }
+    if scan.torn > 0 {
+        recovery.torn_tails += 1;
+        tracing::warn!(path = %path.display(), bytes = scan.torn, "the last record of a journal file was cut");
+    }
+    if scan.valid < length {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(scan.valid as u64)?;
+    }
+    Ok(())
+}
+
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        if file_number(&path).is_some() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn lock(config: &Config) -> Result<File, OpenError> {
+    let path = config.folder().join("lock");
+    let cannot = |error: &dyn std::fmt::Display| {
+        OpenError::Unusable(format!("Cannot lock {}: {error}.", path.display()))
+    };
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| cannot(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked(format!(
+            "Another Tollgate is using the data folder {}. Stop it, or use another folder with --data.",
+            config.data.display()
+        ))),
+        Err(fs::TryLockError::Error(error)) => Err(cannot(&error)),
+    }
+}
+
+/// Only the owner may look into a folder that we make.
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

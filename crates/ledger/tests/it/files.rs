@@ -1,0 +1,162 @@
+//! Journal files as a crash or a bad disk leaves them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tollgate_ledger::{Recovery, verify};
+use tollgate_store::MemoryLedger;
+
+use crate::support::{Moody, all, open, settle, total};
+
+/// The journal's one file of ten settled attempts that no store has yet.
+fn unshipped() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Moody::default());
+    let ledger = open(folder.path(), &store);
+    *store.error.lock() = Some(tollgate_base::Error::new(
+        tollgate_base::Kind::Overloaded,
+        "down",
+        "Down.",
+    ));
+    settle(&ledger, 0..10);
+    drop(ledger);
+    fs::read(&segments(folder.path())[0]).unwrap()
+}
+
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data.join("journal")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "seg"));
+    files.sort();
+    files
+}
+
+/// Opens a journal that consists of these files.
+fn recover(files: &[&[u8]]) -> (tempfile::TempDir, Arc<MemoryLedger>, Recovery) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("journal")).unwrap();
+    for (at, bytes) in files.iter().enumerate() {
+        let path = folder.path().join(format!("journal/{at:012}.seg"));
+        fs::write(path, bytes).unwrap();
+    }
+    let store = Arc::new(MemoryLedger::default());
+    let ledger = open(folder.path(), &store);
+    let recovery = *ledger.recovery();
+    ledger.close().unwrap();
+    (folder, store, recovery)
+}
+
+/// Where each record begins, and the end.
+fn records(file: &[u8]) -> Vec<usize> {
+    let mut at = 64;
+    let mut starts = vec![at];
+    while at < file.len() {
+        at += 16 + u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        starts.push(at);
+    }
+    starts
+}
+
+#[test]
+fn a_cut_at_every_byte_of_the_last_record_loses_that_record_alone() {
+    let file = unshipped();
+    let starts = records(&file);
+    assert_eq!(starts.len(), 31);
+    let last = starts[29];
+    for end in last..file.len() {
+        let (_folder, store, found) = recover(&[&file[..end]]);
+        assert_eq!((found.shipped, found.damaged_files), (29, 0), "{end}");
+        // The header of a cut record may be all that is left, and a length can begin with zeros.
+        assert!(
+            found.torn_tails <= 1 && (end == last || found.torn_tails == 1),
+            "{end}"
+        );
+        assert_eq!(found.lost, 1);
+        assert_eq!(
+            total(&*store).cost().nanos(),
+            (0..9).map(|n| 1_000 + n).sum::<i128>()
+        );
+    }
+}
+
+#[test]
+fn garbage_and_zeros_behind_the_last_record_lose_nothing() {
+    let file = unshipped();
+    for (tail, torn) in [
+        (vec![0; 70_000], 0),
+        (vec![0xff; 100], 1),
+        (b"\x10\0\0\0garbage that is no record".to_vec(), 1),
+        (file[..300].to_vec(), 1),
+    ] {
+        let (folder, store, found) = recover(&[&[file.clone(), tail].concat()]);
+        assert_eq!((found.shipped, found.torn_tails), (30, torn));
+        assert_eq!((found.lost, found.damaged_files), (0, 0));
+        assert_eq!(total(&*store).attempts, 10);
+        let mut verified = verify::verify(&*store).unwrap();
+        verify::verify_journal(folder.path(), &mut verified).unwrap();
+        assert_eq!(verified.findings, []);
+    }
+}
+
+#[test]
+fn an_empty_file_is_no_trouble() {
+    let file = unshipped();
+    let (_folder, store, found) = recover(&[b"", &file]);
+    assert_eq!((found.shipped, found.damaged_files), (30, 0));
+    assert_eq!(all(&*store).len(), 10);
+}
+
+#[test]
+fn a_flipped_bit_costs_one_record_and_is_reported() {
+    let file = unshipped();
+    let starts = records(&file);
+    // The settlement of the third attempt, and not the last record of the file.
+    let (start, end) = (starts[8], starts[9]);
+    for at in start..end {
+        let mut bad = file.clone();
+        bad[at] ^= 1 << (at % 8);
+        let (folder, store, found) = recover(&[&bad]);
+        assert_eq!((found.shipped, found.damaged_files), (29, 1), "byte {at}");
+        assert_eq!((found.missing_records, found.lost), (1, 1));
+        let sums = total(&*store);
+        assert_eq!((sums.attempts, sums.unknown), (10, 1));
+        let mut verified = verify::verify(&*store).unwrap();
+        verify::verify_journal(folder.path(), &mut verified).unwrap();
+        assert_eq!(verified.findings.len(), 1, "{:?}", verified.findings);
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_never_panics_and_never_invents() {
+    let file = unshipped();
+    for at in (0..file.len()).step_by(7) {
+        let mut bad = file.clone();
+        bad[at] ^= 1 << (at % 8);
+        let (_folder, store, found) = recover(&[&bad]);
+        assert!(found.shipped >= 29, "byte {at}");
+        assert!(total(&*store).cost().nanos() <= (0..10).map(|n| 1_000 + n).sum::<i128>());
+    }
+}
+
+#[test]
+fn damage_in_one_file_keeps_no_other_from_being_read() {
+    let file = unshipped();
+    let mut headless = file.clone();
+    headless[..64].fill(0xaa);
+    let (_folder, store, found) = recover(&[&headless, &file]);
+    assert_eq!((found.damaged_files, found.shipped), (1, 30));
+    assert_eq!(total(&*store).attempts, 10);
+}
+
+#[test]
+fn one_damaged_copy_of_the_header_is_enough() {
+    let file = unshipped();
+    for copy in [0..32, 32..64] {
+        let mut bad = file.clone();
+        bad[copy].fill(0);
+        assert_eq!(recover(&[&bad]).2.shipped, 30);
+    }
+}

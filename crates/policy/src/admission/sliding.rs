@@ -1,0 +1,191 @@
+//! A count over the last second, minute or day, true for every stretch of that length.
+//!
+//! Time is cut into slots, and a slot counts until all of it has left the span: what was taken at any instant
+//! counts for the whole span and at most one slot longer. So the bound holds for every stretch, wherever it
+//! begins, and what is lost by the coarseness is one slot in fifty or more. Only the monotonic clock is asked.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::rules::Span;
+
+/// What was taken of one limit, slot by slot. At most one entry for each slot of the span and one more.
+#[derive(Debug)]
+pub(super) struct Sliding {
+    grid: Grid,
+    /// In the order of time; slots without an entry are empty.
+    slots: VecDeque<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    index: u64,
+    /// Of calls that have ended.
+    used: u64,
+    /// By calls that have not ended.
+    held: u64,
+}
+
+/// A count, as it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) used: u64,
+    pub(super) held: u64,
+}
+
+/// How a span is cut into slots.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    width_ms: u64,
+    slots: u64,
+}
+
+/// Added to every instant, so that what a former process used has a place before this one began.
+const BEFORE: Duration = Duration::from_hours(48);
+
+// === impl Sliding ===
+
+impl Sliding {
+    pub(super) fn new(span: Span) -> Self {
+        let (width_ms, slots) = match span {
+            Span::Second => (20, 50),
+            Span::Minute => (500, 120),
+            Span::Day => (600_000, 144),
+        };
+        Self {
+            grid: Grid { width_ms, slots },
+            slots: VecDeque::new(),
+        }
+    }
+
+    /// What counts at `now`.
+    pub(super) fn count(&self, now: Duration) -> Count {
+        let mut count = Count::default();
+        for slot in self.live(now) {
+            count.used = count.used.saturating_add(slot.used);
+            count.held = count.held.saturating_add(slot.held);
+        }
+        count
+    }
+
+    /// The first instant at which no more than `room` of what counts at `now` still counts, if nothing comes
+    /// and nothing is given back. `None`: it is so now.
+    pub(super) fn falls_to(&self, room: u64, now: Duration) -> Option<Duration> {
+        let mut left = self.count(now).total();
+        let mut falls = None;
+        for slot in self.live(now) {
+            if left <= room {
+                break;
+            }
+            left = left.saturating_sub(slot.used.saturating_add(slot.held));
+            falls = Some(self.grid.leaves(slot.index));
+        }
+        falls
+    }
+
+    /// Takes `amount` for a call that begins now. Says the slot, which `settle` needs.
+    pub(super) fn take(&mut self, amount: u64, now: Duration) -> u64 {
+        self.forget(now);
+        let index = self.grid.index(now);
+        self.add(
+            index,
+            Count {
+                used: 0,
+                held: amount,
+            },
+        );
+        index
+    }
+
+    /// A call that took `amount` in the slot `index` ended and used `used`. What it did not use goes back to its
+    /// slot. What it used beyond its hold counts from now on, because only now it is known.
+    pub(super) fn settle(&mut self, index: u64, amount: u64, used: u64, now: Duration) {
+        if let Ok(at) = self.slots.binary_search_by_key(&index, |slot| slot.index)
+            && let Some(slot) = self.slots.get_mut(at)
+        {
+            slot.held = slot.held.saturating_sub(amount);
+            slot.used = slot.used.saturating_add(used.min(amount));
+        }
+        let beyond = used.saturating_sub(amount);
+        if beyond > 0 {
+            self.add(
+                self.grid.index(now),
+                Count {
+                    used: beyond,
+                    held: 0,
+                },
+            );
+        }
+    }
+
+    /// What a former process used this long ago. Earlier instants are told first.
+    pub(super) fn restore(&mut self, used: u64, now: Duration, ago: Duration) {
+        let back = self.grid.slots_in(ago);
+        let index = self.grid.index(now).saturating_sub(back);
+        self.add(index, Count { used, held: 0 });
+    }
+
+    /// Whether nothing counts any more.
+    pub(super) fn is_idle(&self, now: Duration) -> bool {
+        self.live(now).next().is_none()
+    }
+
+    fn live(&self, now: Duration) -> impl Iterator<Item = &Slot> {
+        let oldest = self.grid.oldest(now);
+        self.slots
+            .iter()
+            .skip_while(move |slot| slot.index < oldest)
+    }
+
+    /// Counts something in the slot `index`, the newest that there is or a newer one.
+    fn add(&mut self, index: u64, count: Count) {
+        match self.slots.back_mut() {
+            Some(slot) if slot.index >= index => {
+                slot.used = slot.used.saturating_add(count.used);
+                slot.held = slot.held.saturating_add(count.held);
+            }
+            _ => self.slots.push_back(Slot {
+                index,
+                used: count.used,
+                held: count.held,
+            }),
+        }
+    }
+
+    /// Drops the slots that have left.
+    fn forget(&mut self, now: Duration) {
+        let oldest = self.grid.oldest(now);
+        while self.slots.front().is_some_and(|slot| slot.index < oldest) {
+            self.slots.pop_front();
+        }
+    }
+}
+
+impl Count {
+    pub(super) fn total(self) -> u64 {
+        self.used.saturating_add(self.held)
+    }
+}
+
+// === impl Grid ===
+
+impl Grid {
+    fn index(self, at: Duration) -> u64 {
+        self.slots_in(at.saturating_add(BEFORE))
+    }
+
+    /// Whole slots within a stretch of time.
+    fn slots_in(self, stretch: Duration) -> u64 {
+        u64::try_from(stretch.as_millis()).unwrap_or(u64::MAX) / self.width_ms
+    }
+
+    /// The oldest slot of which a part still lies within the span that ends at `now`.
+    fn oldest(self, now: Duration) -> u64 {
+        self.index(now).saturating_sub(self.slots)
+    }
+
+    /// The first instant at which no part of this slot lies within the span any more.
+    fn leaves(self, index: u64) -> Duration {
+        let slots = index.saturating_add(self.slots).saturating_add(1);
+        Duration::from_millis(slots.saturating_mul(self.width_ms)).saturating_sub(BEFORE)
+    }
+}

@@ -1,0 +1,213 @@
+//! What counters start from, and when they are dropped.
+
+use tollgate_base::Error;
+
+use super::*;
+use crate::ledger::Posted;
+
+const DAY: u64 = 86_400_000;
+
+fn sizes(admission: &Admission) -> (usize, usize, usize) {
+    crate::admission::sync::with(&admission.shared, |state| {
+        (state.open.len(), state.rates.len(), state.accounts.len())
+    })
+}
+
+/// A ledger with calls at these instants, each of 1 request, 10 input and 5 output tokens, and $0.10.
+fn ledger(
+    calls: &[u64],
+) -> impl FnMut(&Scope, UnixMillis, UnixMillis) -> tollgate_base::Result<Posted> {
+    let calls = calls.to_vec();
+    move |scope, from, to| {
+        let within = calls
+            .iter()
+            .filter(|at| (from.0..to.0).contains(at))
+            .count() as u64;
+        let within = if *scope == key("k") { within } else { 0 };
+        Ok(Posted {
+            money: dollars("0.10").times(within),
+            input_tokens: 10 * within,
+            output_tokens: 5 * within,
+            requests: within,
+        })
+    }
+}
+
+#[test]
+fn a_start_knows_what_was_spent_in_the_window_and_tells_thresholds_once() {
+    let rules = budgeted(vec![
+        BudgetRule {
+            thresholds: vec![20, 50],
+            ..budget("b", key("k"), "1.00")
+        },
+        BudgetRule {
+            period: Period::Day,
+            ..budget("day", key("k"), "1.00")
+        },
+        budget("other", key("j"), "1.00"),
+    ]);
+    let admission = Admission::default();
+    let calls = [NOON - 20 * DAY, NOON - DAY, NOON - 1, NOON - 2];
+    let crossings = admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    assert_eq!(crossings.len(), 1);
+    assert_eq!(
+        (crossings[0].percent, crossings[0].posted),
+        (20, dollars("0.30"))
+    );
+    let posted = |admission: &Admission| -> Vec<Money> {
+        let standings = admission.all_standings(&rules, start());
+        standings
+            .budgets
+            .iter()
+            .map(|budget| budget.posted)
+            .collect()
+    };
+    assert_eq!(
+        posted(&admission),
+        [dollars("0"), dollars("0.30"), dollars("0.20")]
+    );
+    // Again, as after a change of rules: what has begun is left as it is.
+    assert_eq!(
+        admission.restore(&rules, start(), ledger(&calls)).unwrap(),
+        []
+    );
+    assert_eq!(
+        posted(&admission),
+        [dollars("0"), dollars("0.30"), dollars("0.20")]
+    );
+    let mut failing = |_: &Scope, _, _| Err(Error::internal("no ledger"));
+    Admission::default()
+        .restore(&rules, start(), &mut failing)
+        .unwrap_err();
+}
+
+#[test]
+fn a_call_that_was_lost_is_corrected_after_the_restart() {
+    let rules = budgeted(vec![budget("b", key("k"), "1.00")]);
+    let admission = Admission::default();
+    admission
+        .restore(&rules, start(), ledger(&[NOON - 1, NOON - 2]))
+        .unwrap();
+    let correction = crate::admission::Correction {
+        admitted: UnixMillis(NOON - 1),
+        released: dollars("0.10"),
+        posted: dollars("0.02"),
+    };
+    admission.correct(&rules, start(), &[key("k")], correction);
+    let standing = &admission.all_standings(&rules, start()).budgets[0];
+    assert_eq!(
+        (standing.posted, standing.doubtful),
+        (dollars("0.12"), Money::ZERO)
+    );
+}
+
+/// A day's use is remembered over a restart for as long as it counts, and at most two hours longer.
+#[test]
+fn a_start_knows_the_last_days_requests_and_tokens() {
+    let rules = limited(vec![
+        limit("r", key("k"), "requests-per-day", 100),
+        limit("t", key("k"), "tokens-per-day", 1_000),
+        limit("i", key("k"), "input-tokens-per-day", 1_000),
+        limit("m", key("k"), "requests-per-minute", 100),
+        limit("other", key("j"), "requests-per-day", 100),
+    ]);
+    let admission = Admission::default();
+    let hour = 3_600_000;
+    let calls = [NOON - DAY - hour, NOON - 23 * hour, NOON - 5 * hour, NOON];
+    admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    let used = |hours: u64| -> Vec<u64> {
+        let now = at(Duration::from_hours(hours) + ms(600_000));
+        let standings = admission.standings(&rules, now, &[key("k")]);
+        standings.limits.iter().map(|limit| limit.used).collect()
+    };
+    assert_eq!(used(0), [3, 45, 30, 0]);
+    assert_eq!(used(2), [2, 30, 20, 0]);
+    assert_eq!(used(18), [2, 30, 20, 0]);
+    assert_eq!(used(20), [1, 15, 10, 0]);
+    assert_eq!(used(23), [1, 15, 10, 0]);
+    assert_eq!(used(24), [0, 0, 0, 0]);
+    // What nobody used needs no counter, and what has one is left as it is.
+    assert_eq!(sizes(&admission), (0, 3, 0));
+    admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    assert_eq!(used(0), [3, 45, 30, 0]);
+}
+
+/// Keys come and go: counters of those that are no longer used are dropped, a few with each call.
+#[test]
+fn counters_that_say_nothing_any_more_are_dropped() {
+    let admission = Admission::default();
+    let rules = |n: usize| {
+        let scope = key(&n.to_string());
+        let rules = Rules::new(
+            vec![
+                limit(&format!("r{n}"), scope.clone(), "requests-per-second", 5),
+                limit(&format!("c{n}"), scope.clone(), "concurrent-requests", 5),
+            ],
+            vec![budget(&format!("b{n}"), scope.clone(), "1.00")],
+        );
+        (rules.unwrap(), [scope])
+    };
+    let (kept, kept_scopes) = rules(0);
+    let open = admission
+        .admit(&kept, start(), &costing(&kept_scopes, "0.50"))
+        .unwrap();
+    for n in 1..2_000 {
+        let (rules, scopes) = rules(n);
+        let now = at(Duration::from_hours(n as u64));
+        let held = admission
+            .admit(&rules, now, &costing(&scopes, "0.50"))
+            .unwrap();
+        held.settle(now, Actual::Exact(cost("0.50")));
+    }
+    let (concurrent, rates, accounts) = sizes(&admission);
+    // An open place stays; budgets that are no longer in force stay for the longest month.
+    assert!(concurrent <= 4 && rates <= 4, "{concurrent} {rates}");
+    assert!((744..1_500).contains(&accounts), "{accounts}");
+    let march = admission.standings(&kept, start(), &kept_scopes);
+    assert_eq!(march.limits[1].held, 1);
+    assert_eq!(march.budgets[0].held, dollars("0.50"));
+    open.settle(start(), Actual::Nothing);
+}
+
+/// A budget that is in force is never forgotten, however long nobody uses it.
+#[test]
+fn a_budget_in_force_is_kept_however_idle() {
+    let total = BudgetRule {
+        period: Period::Total,
+        ..budget("b", key("k"), "1.00")
+    };
+    let rules = Rules::new(vec![], vec![total, budget("j", key("j"), "100.00")]).unwrap();
+    let admission = Admission::default();
+    let held = admission
+        .admit(&rules, start(), &costing(&[key("k")], "1.00"))
+        .unwrap();
+    held.settle(start(), Actual::Exact(cost("1.00")));
+    for day in 1..100 {
+        let now = at(Duration::from_hours(24 * day));
+        let held = admission
+            .admit(&rules, now, &costing(&[key("j")], "0.01"))
+            .unwrap();
+        held.settle(now, Actual::Nothing);
+        admission
+            .check(&rules, now, &costing(&[key("k")], "0.01"))
+            .unwrap_err();
+    }
+    assert_eq!(sizes(&admission).2, 2);
+    // Of its windows, the newest two are kept.
+    let windows = everything(&admission).matches("Window {").count();
+    assert!(windows <= 3, "{windows}");
+}
+
+/// However many calls come, a rate remembers one sum for each of its slots.
+#[test]
+fn a_busy_rate_does_not_grow() {
+    let rules = limited(vec![limit("r", key("k"), "requests-per-second", 1_000)]);
+    let admission = Admission::default();
+    for millis in (0..10_000).step_by(5) {
+        let held = admission
+            .admit(&rules, at(ms(millis)), &call(&[key("k")]))
+            .unwrap();
+        held.settle(at(ms(millis)), Actual::Exact(Used::default()));
+    }
+    assert_eq!(everything(&admission).matches("Slot {").count(), 51);
+}

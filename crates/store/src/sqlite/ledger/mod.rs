@@ -1,0 +1,247 @@
+//! The ledger in SQLite: one row for each attempt, and what is asked of them as SQL.
+//!
+//! It has a connection for writing of its own, so that a batch of entries waits for no other work of the
+//! store, and one for reading. Its transactions are synced (`synchronous = FULL`): a sync for each batch costs
+//! little, and what is applied survives the loss of power, so that the journal needs to keep nothing.
+
+mod query;
+mod row;
+
+use std::{collections::HashMap, path::Path};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, TransactionBehavior, params};
+use tollgate_base::{Money, Result, UnixMillis, Usage, crash_point};
+use tollgate_policy::{
+    ledger::{
+        Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, LedgerStore,
+        Listed, Posted, ReportQuery, ReportRow, Step,
+    },
+    scope::Scope,
+};
+
+use self::row::{read_attempt, reading, signed, unsigned, word, write_attempt, writing};
+use super::{OpenError, SqliteStore, classify, connect, sql_time, unavailable};
+
+#[derive(Debug)]
+pub struct SqliteLedger {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// An attempt as a transaction changes it.
+struct Changed {
+    attempt: Option<Attempt>,
+    is_changed: bool,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger in the database of `folder`, creating what is missing.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join(SqliteStore::FILE);
+        let writer = connect(folder)?;
+        let reader = connect(folder)?;
+        reader
+            .pragma_update(None, "query_only", true)
+            .map_err(|error| classify(&path, &error))?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+        })
+    }
+}
+
+impl LedgerStore for SqliteLedger {
+    fn apply(&self, entries: &[Entry], shipped: Option<u64>) -> Result<Applied> {
+        let mut writer = self.writer.lock();
+        apply(&mut writer, entries, shipped).map_err(|error| unavailable(&error))
+    }
+
+    fn shipped(&self) -> Result<u64> {
+        let reader = self.reader.lock();
+        let number = reader.query_row("SELECT number FROM shipped WHERE id = 1", [], |row| {
+            row.get(0).map(unsigned)
+        });
+        number.map_err(|error| unavailable(&error))
+    }
+
+    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
+        let reader = self.reader.lock();
+        query::posted(&reader, scope, from, to).map_err(|error| unavailable(&error))
+    }
+
+    fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>> {
+        let reader = self.reader.lock();
+        open_attempts(&reader).map_err(|error| unavailable(&error))
+    }
+
+    fn attempts(&self, query: &AttemptQuery) -> Result<Vec<Listed>> {
+        let reader = self.reader.lock();
+        query::attempts(&reader, query).map_err(|error| unavailable(&error))
+    }
+
+    fn report(&self, query: &ReportQuery) -> Result<Vec<ReportRow>> {
+        let reader = self.reader.lock();
+        query::report(&reader, query).map_err(|error| unavailable(&error))
+    }
+
+    fn correct(&self, corrections: &[Correction]) -> Result<usize> {
+        let mut writer = self.writer.lock();
+        correct(&mut writer, corrections).map_err(|error| unavailable(&error))
+    }
+}
+
+fn apply(
+    writer: &mut Connection,
+    entries: &[Entry],
+    shipped: Option<u64>,
+) -> rusqlite::Result<Applied> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut applied = Applied::default();
+    // Each attempt is read once and written once, however many of its entries are in the batch.
+    let mut touched: HashMap<&AttemptId, Changed> = HashMap::new();
+    let mut order = Vec::new();
+    let mut reading = reading(&transaction)?;
+    let mut writing = writing(&transaction)?;
+    for (at, entry) in entries.iter().enumerate() {
+        if let Err(why) = storable(entry) {
+            applied.refused.push((at, why.to_owned()));
+            continue;
+        }
+        if !touched.contains_key(entry.id()) {
+            let attempt = read_attempt(&mut reading, entry.id())?;
+            order.push(entry.id());
+            touched.insert(
+                entry.id(),
+                Changed {
+                    attempt,
+                    is_changed: false,
+                },
+            );
+        }
+        let Some(row) = touched.get_mut(entry.id()) else {
+            continue;
+        };
+        match Attempt::advance(&mut row.attempt, entry) {
+            Ok(Step::Changed) => {
+                row.is_changed = true;
+                applied.changed += 1;
+            }
+            Ok(Step::Repeated) => applied.repeated += 1,
+            Err(why) => applied.refused.push((at, why.to_owned())),
+        }
+    }
+    for id in order {
+        if let Some(Changed {
+            attempt: Some(attempt),
+            is_changed: true,
+        }) = touched.get(id)
+        {
+            write_attempt(&mut writing, attempt)?;
+        }
+    }
+    drop((reading, writing));
+    if let Some(shipped) = shipped
+        && applied.refused.is_empty()
+    {
+        transaction.execute(
+            "UPDATE shipped SET number = max(number, ?1) WHERE id = 1",
+            [signed(shipped)],
+        )?;
+    }
+    crash_point("ship-after-send");
+    transaction.commit()?;
+    crash_point("checkpoint");
+    Ok(applied)
+}
+
+/// SQLite's integers are signed and have 64 bits. A figure that does not fit is refused, never cut.
+fn storable(entry: &Entry) -> Result<(), &'static str> {
+    let fits = |n: u64| i64::try_from(n).is_ok();
+    let money = |money: Money| i64::try_from(money.nanos()).is_ok();
+    let is_storable = match entry {
+        Entry::Opened(opening) => {
+            fits(opening.held_input)
+                && fits(opening.held_output)
+                && opening.held.is_none_or(money)
+                && fits(opening.at.0)
+        }
+        Entry::Settled(settlement) => {
+            let usage = &settlement.usage;
+            [
+                usage.input,
+                usage.output,
+                settlement.at.0,
+                settlement.duration_ms,
+            ]
+            .into_iter()
+            .chain(buckets(usage).into_iter().flatten())
+            .chain(settlement.first_event_ms)
+            .all(fits)
+                && settlement.cost.known().is_none_or(money)
+        }
+        Entry::Lost(_, at) => fits(at.0),
+        Entry::Resolved(_, at, cost) => fits(at.0) && money(*cost),
+        Entry::Dispatched(_) | Entry::Released(_) => true,
+    };
+    if is_storable {
+        Ok(())
+    } else {
+        Err("a figure is too large to be stored")
+    }
+}
+
+fn buckets(usage: &Usage) -> [Option<u64>; 12] {
+    [
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.audio_input,
+        usage.image_input,
+        usage.reasoning,
+        usage.audio_output,
+        usage.image_output,
+        usage.searches,
+        usage.images,
+        usage.audio_ms,
+        usage.characters,
+    ]
+}
+
+fn open_attempts(reader: &Connection) -> rusqlite::Result<Vec<(AttemptId, AttemptState)>> {
+    let mut statement = reader.prepare(
+        "SELECT request_id, number, state FROM attempts WHERE state IN ('held', 'dispatched') ORDER BY place",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let id = AttemptId {
+            request_id: row.get(0)?,
+            number: row.get(1)?,
+        };
+        Ok((id, word(row, "state", AttemptState::from_word)?))
+    })?;
+    rows.collect()
+}
+
+fn correct(writer: &mut Connection, corrections: &[Correction]) -> rusqlite::Result<usize> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut known = 0;
+    for correction in corrections {
+        let cost = i64::try_from(correction.cost.nanos())
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        known += transaction
+            .prepare(
+                "INSERT INTO corrections (request_id, number, at, cost, price_version, unit_prices)
+                 SELECT request_id, number, ?3, ?4, ?5, ?6 FROM attempts WHERE request_id = ?1 AND number = ?2",
+            )?
+            .execute(params![
+                correction.id.request_id,
+                correction.id.number,
+                sql_time(correction.at),
+                cost,
+                correction.price_version,
+                correction.unit_prices,
+            ])?;
+    }
+    transaction.commit()?;
+    Ok(known)
+}
