@@ -32,10 +32,14 @@ enum Command {
     Providers(cmd::providers::Arguments),
     /// Translate a request without sending it, and name what is lost.
     Explain(cmd::explain::Arguments),
+    /// Try the channels of alerts.
+    Alerts(cmd::alerts::Arguments),
     /// Make keys.
     Keys(cmd::keys::Arguments),
     /// Show, compare and update the prices.
     Prices(cmd::prices::Arguments),
+    /// Keep providers' credentials encrypted in the data folder.
+    Vault(cmd::vault::Arguments),
     /// Find leaked keys in files, or in what is about to be committed.
     Scan(cmd::scan::Arguments),
 }
@@ -59,8 +63,10 @@ fn main() -> ExitCode {
         Command::Config(arguments) => cmd::config::run(&arguments),
         Command::Providers(arguments) => cmd::providers::run(&arguments),
         Command::Explain(arguments) => cmd::explain::run(&arguments),
+        Command::Alerts(arguments) => cmd::alerts::run(&arguments),
         Command::Keys(arguments) => cmd::keys::run(&arguments),
         Command::Prices(arguments) => cmd::prices::run(&arguments),
+        Command::Vault(arguments) => cmd::vault::run(&arguments),
         Command::Scan(arguments) => cmd::scan::run(&arguments),
     };
     ExitCode::from(exit as u8)

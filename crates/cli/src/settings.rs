@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use tollgate_config::{Config, FileSource, Loaded, Overrides, Sources};
+use tollgate_config::{Config, FileSource, Loaded, Overrides, Sources, VaultKeys};
 
 use crate::{Exit, terminal::say};
 
@@ -34,6 +34,14 @@ impl Options {
             say(&warning.to_string());
         }
         Ok(loaded)
+    }
+
+    /// Where the data is, and what its vault is sealed under.
+    pub(crate) fn vault(&self) -> tollgate_base::Result<(PathBuf, VaultKeys)> {
+        Config::vault(&self.sources(None)).map_err(|mistakes| {
+            let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            tollgate_base::Error::invalid_value("vault", all.join("\n"))
+        })
     }
 
     /// Where settings come from.

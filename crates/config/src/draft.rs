@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use tollgate_base::{Money, Rate, Secret};
 use tollgate_policy::rules::{Measure, Period};
 
+use crate::alerts::{AlertingSettings, MailTls};
 use crate::model::{
     Disconnect, Durability, LedgerSettings, LogFormat, LogLevel, LogSettings, NearBudget,
     RetrySettings, ServerSettings, Strategy, StreamSettings, UnknownPrice,
@@ -27,11 +28,15 @@ pub(crate) struct Draft {
     pub(crate) streaming: StreamSettings,
     pub(crate) retry: RetrySettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) vault_key_file: Option<PathBuf>,
+    pub(crate) vault_former_key_file: Option<PathBuf>,
+    pub(crate) alerting: AlertingSettings,
     pub(crate) providers: BTreeMap<String, ProviderDraft>,
     pub(crate) routes: BTreeMap<String, RouteDraft>,
     pub(crate) prices: BTreeMap<String, PriceDraft>,
     pub(crate) limits: BTreeMap<String, LimitDraft>,
     pub(crate) budgets: BTreeMap<String, BudgetDraft>,
+    pub(crate) alerts: BTreeMap<String, AlertDraft>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +50,7 @@ pub(crate) struct ProviderDraft {
     pub(crate) api_key: Option<Secret>,
     pub(crate) api_key_env: Option<String>,
     pub(crate) api_key_file: Option<PathBuf>,
+    pub(crate) api_key_vault: Option<String>,
     pub(crate) api_version: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) project: Option<String>,
@@ -106,6 +112,28 @@ pub(crate) struct BudgetDraft {
     pub(crate) thresholds: Vec<String>,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) struct AlertDraft {
+    /// One of `alerts::WAYS`.
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) url: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) secret_env: Option<String>,
+    pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) server: Option<String>,
+    pub(crate) tls: MailTls,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Vec<String>,
+    pub(crate) events: Option<Vec<String>>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) allow_private: bool,
+    pub(crate) allow_http: bool,
+}
+
 /// A place for a value of type `T`: the type itself, an optional one, or one with a narrower range.
 pub(crate) trait Holds<T> {
     fn put(&mut self, value: T);
@@ -129,11 +157,15 @@ impl Default for Draft {
             streaming: StreamSettings::default(),
             retry: RetrySettings::default(),
             ledger: LedgerSettings::default(),
+            vault_key_file: None,
+            vault_former_key_file: None,
+            alerting: AlertingSettings::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),
             prices: BTreeMap::new(),
             limits: BTreeMap::new(),
             budgets: BTreeMap::new(),
+            alerts: BTreeMap::new(),
         }
     }
 }
@@ -148,6 +180,7 @@ impl Default for ProviderDraft {
             api_key: None,
             api_key_env: None,
             api_key_file: None,
+            api_key_vault: None,
             api_version: None,
             region: None,
             project: None,
@@ -188,6 +221,32 @@ impl Default for RouteDraft {
             strict: None,
             near_budget: NearBudget::Clamp,
             on_disconnect: None,
+        }
+    }
+}
+
+// === impl AlertDraft ===
+
+impl Default for AlertDraft {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            url: None,
+            secret: None,
+            secret_env: None,
+            secret_file: None,
+            server: None,
+            tls: MailTls::Starttls,
+            username: None,
+            password: None,
+            password_env: None,
+            password_file: None,
+            from: None,
+            to: Vec::new(),
+            events: None,
+            scopes: None,
+            allow_private: false,
+            allow_http: false,
         }
     }
 }
@@ -337,6 +396,11 @@ named! {
     Strategy {
         "order" => Self::Order,
         "spread" => Self::Spread,
+    }
+    MailTls {
+        "starttls" => Self::Starttls,
+        "implicit" => Self::Implicit,
+        "none" => Self::None,
     }
     Durability {
         "power" => Self::Power,

@@ -5,8 +5,8 @@ use tollgate_catalog::Catalog;
 
 use crate::draft::Draft;
 use crate::schema::{
-    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS,
-    SETTINGS, Setting,
+    ALERT_SETTINGS, BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS,
+    ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting,
 };
 
 /// `docs/tollgate.schema.json` (JSON Schema, draft 2020-12)
@@ -46,6 +46,8 @@ pub fn json_schema() -> String {
     *at(&mut root, "limits") = named("Limits by name.", &limit);
     let budget = of_table("A budget.", BUDGET_SETTINGS);
     *at(&mut root, "budgets") = named("Budgets by name.", &budget);
+    let alert = of_table("Somebody who is told.", ALERT_SETTINGS);
+    *at(&mut root, "alerts") = named("Channels of alerts by name.", &alert);
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     root["title"] = "Tollgate settings".into();
     // The order must not depend on a feature that another crate switches on.

@@ -11,6 +11,7 @@ use tollgate_catalog::ProviderRow;
 use crate::draft::ProviderDraft;
 use crate::findings::Findings;
 use crate::resolve::Surroundings;
+use crate::vault;
 
 /// Larger than any key; a file beyond it is something else.
 const LARGEST_KEY_FILE: u64 = 16 << 10;
@@ -93,7 +94,7 @@ pub(crate) fn of_provider(
     around: &Surroundings<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Secret> {
-    let written: Vec<&str> = ["api_key", "api_key_env", "api_key_file"]
+    let written: Vec<&str> = ["api_key", "api_key_env", "api_key_file", "api_key_vault"]
         .into_iter()
         .filter(|source| findings.was_written(&format!("{path}.{source}")))
         .collect();
@@ -114,6 +115,8 @@ pub(crate) fn of_provider(
         from_variable(&at, variable, around, findings)
     } else if let Some(file) = &draft.api_key_file {
         from_file(&at, &around.resolve(file), findings)
+    } else if let Some(name) = &draft.api_key_vault {
+        vault::credential(&at, name, around, findings)
     } else if written.is_empty() {
         let found = in_environment(row, around);
         if found.is_none() && is_required && draft.enabled {
@@ -145,7 +148,7 @@ fn how_to_give_one(row: &ProviderRow) -> String {
     }
 }
 
-fn from_variable(
+pub(crate) fn from_variable(
     at: &str,
     variable: &str,
     around: &Surroundings<'_>,

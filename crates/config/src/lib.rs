@@ -7,6 +7,7 @@
 //! Reading the settings file and key files is the only IO. There is no reload here, no HTTP and no runtime,
 //! and nothing downstream parses a setting again.
 
+mod alerts;
 mod draft;
 mod findings;
 mod identity;
@@ -27,7 +28,11 @@ mod show;
 mod suggest;
 mod url;
 mod value;
+mod vault;
 
+pub use alerts::{
+    AlertChannel, AlertEvent, AlertWay, AlertingSettings, HookUrl, Mail, MailLogin, MailTls,
+};
 pub use identity::filled;
 pub use json_schema::json_schema;
 pub use load::{FileSource, Loaded, Overrides, Sources};
@@ -40,6 +45,7 @@ pub use model::{
 };
 pub use reference::reference;
 pub use url::{Allowances, BaseUrl, Reach, UrlFault};
+pub use vault::VaultKeys;
 
 #[cfg(test)]
 mod tests;

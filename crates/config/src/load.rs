@@ -1,5 +1,6 @@
 //! Reads the sources and puts the phases together: text, draft, configuration.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use crate::keys::{Readers, readers, reason};
 use crate::mistake::{Mistake, Place, Severity, SourceText};
 use crate::model::Config;
 use crate::read::read;
-use crate::resolve::{Surroundings, resolve};
+use crate::resolve::{Surroundings, resolve, resolve_vault};
+use crate::vault::VaultKeys;
 
 /// The largest settings file that is read.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -62,27 +64,37 @@ struct FileText {
 // === impl Config ===
 
 impl Config {
-    /// Reads and checks everything. `Err` holds every mistake, warnings included, in the order of the file.
-    pub fn load(sources: &Sources) -> Result<Loaded, Vec<Mistake>> {
+    /// Where the data is and what its vault is sealed under, and nothing else: settings that name a credential
+    /// which is not in the vault yet do not matter here.
+    pub fn vault(sources: &Sources) -> Result<(PathBuf, VaultKeys), Vec<Mistake>> {
         let text = sources.file.text().map_err(|mistake| vec![*mistake])?;
-        let mut findings = Findings::new(text.as_ref().map(|text| SourceText {
-            file: &text.name,
-            text: &text.content,
-        }));
+        let mut findings = findings(text.as_ref());
         let draft = read(&mut findings);
         if findings.is_unreadable() {
             return Err(findings.into_mistakes());
         }
-        let around = Surroundings {
-            environment: &sources.environment,
-            catalog: Catalog::builtin(),
-            folder: text
-                .as_ref()
-                .and_then(|text| text.name.parent())
-                .map(Path::to_owned)
-                .unwrap_or_default(),
-            file_readers: text.as_ref().map_or(Readers::Owner, |text| text.readers),
-        };
+        let found = resolve_vault(
+            &draft,
+            &sources.overrides,
+            &surroundings(sources, text.as_ref()),
+            &mut findings,
+        );
+        // Only what is wrong with the vault's own settings is in the way.
+        if found.1.current.is_none() && findings.has_errors() {
+            return Err(findings.into_mistakes());
+        }
+        Ok(found)
+    }
+
+    /// Reads and checks everything. `Err` holds every mistake, warnings included, in the order of the file.
+    pub fn load(sources: &Sources) -> Result<Loaded, Vec<Mistake>> {
+        let text = sources.file.text().map_err(|mistake| vec![*mistake])?;
+        let mut findings = findings(text.as_ref());
+        let draft = read(&mut findings);
+        if findings.is_unreadable() {
+            return Err(findings.into_mistakes());
+        }
+        let around = surroundings(sources, text.as_ref());
         let config = resolve(&draft, &sources.overrides, &around, &mut findings);
         let failed = findings.has_errors();
         let mistakes = findings.into_mistakes();
@@ -94,6 +106,26 @@ impl Config {
             warnings: mistakes,
             file: text.map(|text| text.name),
         })
+    }
+}
+
+fn findings(text: Option<&FileText>) -> Findings<'_> {
+    Findings::new(text.map(|text| SourceText {
+        file: &text.name,
+        text: &text.content,
+    }))
+}
+
+fn surroundings<'a>(sources: &'a Sources, text: Option<&FileText>) -> Surroundings<'a> {
+    Surroundings {
+        environment: &sources.environment,
+        catalog: Catalog::builtin(),
+        folder: text
+            .and_then(|text| text.name.parent())
+            .map(Path::to_owned)
+            .unwrap_or_default(),
+        file_readers: text.map_or(Readers::Owner, |text| text.readers),
+        vault: OnceCell::new(),
     }
 }
 

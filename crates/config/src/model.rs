@@ -13,7 +13,9 @@ use tollgate_base::{Money, Rate, Secret};
 use tollgate_catalog::ProviderRow;
 use tollgate_policy::rules::{BudgetRule, LimitRule};
 
+use crate::alerts::{AlertChannel, AlertingSettings};
 use crate::url::BaseUrl;
+use crate::vault::VaultKeys;
 
 /// The name under which the built-in model is a provider: `tollgate/<model>` in a route's targets.
 pub const BUILT_IN_PROVIDER: &str = "tollgate";
@@ -23,6 +25,8 @@ pub const BUILT_IN_PROVIDER: &str = "tollgate";
 pub struct Config {
     /// The folder of the database and of the keys.
     pub data_dir: PathBuf,
+    /// What the credentials in the data folder are sealed under.
+    pub vault: VaultKeys,
     pub server: ServerSettings,
     pub log: LogSettings,
     pub streaming: StreamSettings,
@@ -44,6 +48,9 @@ pub struct Config {
     pub prices: Vec<PriceSetting>,
     pub limits: Vec<LimitRule>,
     pub budgets: Vec<BudgetRule>,
+    pub alerting: AlertingSettings,
+    /// Who is told, by name.
+    pub alerts: Vec<AlertChannel>,
     /// Names of rows and providers that must stay off, also when a local server of that kind is found.
     pub disabled_providers: Vec<String>,
     pub first_keys: FirstKeys,

@@ -17,7 +17,7 @@ use crate::{
     suggest,
 };
 
-const SCOPES: &str =
+pub(crate) const SCOPES: &str =
     "write `gateway`, or a kind and a name: `team:`, `project:`, `key:`, `model:`, `provider:`";
 
 pub(crate) fn prices(
@@ -152,7 +152,13 @@ fn scope(path: &str, written: Option<&str>, findings: &mut Findings<'_>) -> Opti
     scope
 }
 
-fn needed<T>(path: &str, name: &str, written: Option<T>, findings: &mut Findings<'_>) -> Option<T> {
+/// What must be written.
+pub(crate) fn needed<T>(
+    path: &str,
+    name: &str,
+    written: Option<T>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
     // A value that was refused has been reported already.
     if written.is_none() && !findings.was_written(&format!("{path}.{name}")) {
         findings.error(path, format!("`{name}` is missing"), "");

@@ -11,13 +11,20 @@ use crate::draft::Draft;
 use crate::findings::Findings;
 use crate::kind::key;
 use crate::schema::{
-    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SETTINGS,
-    Setting,
+    ALERT_SETTINGS, BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS,
+    ROUTE_SETTINGS, SETTINGS, Setting,
 };
 use crate::suggest;
 
 /// The tables whose keys are the user's own names.
-const NAMED_TABLES: [&str; 5] = ["budgets", "limits", "prices", "providers", "routes"];
+const NAMED_TABLES: [&str; 6] = [
+    "alerts",
+    "budgets",
+    "limits",
+    "prices",
+    "providers",
+    "routes",
+];
 
 /// What was written. When the text is not TOML, the draft holds what could be saved of it and must not be
 /// looked at any further.
@@ -41,6 +48,7 @@ pub(crate) fn read(findings: &mut Findings<'_>) -> Draft {
             "prices" => draft.prices = read_named(findings, "prices", value, PRICE_SETTINGS),
             "limits" => draft.limits = read_named(findings, "limits", value, LIMIT_SETTINGS),
             "budgets" => draft.budgets = read_named(findings, "budgets", value, BUDGET_SETTINGS),
+            "alerts" => draft.alerts = read_named(findings, "alerts", value, ALERT_SETTINGS),
             _ => {
                 settings.insert(name, value);
             }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use tollgate_catalog::{Catalog, ProviderRow};
 
-use crate::draft::{BudgetDraft, Draft, LimitDraft, PriceDraft, ProviderDraft, RouteDraft};
+use crate::draft::{
+    AlertDraft, BudgetDraft, Draft, LimitDraft, PriceDraft, ProviderDraft, RouteDraft,
+};
 use crate::schema::{
-    BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS,
-    SETTINGS, Setting,
+    ALERT_SETTINGS, BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS,
+    ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting,
 };
 
 /// A settings file that shows each table once. A test reads it.
@@ -48,6 +50,13 @@ limit = 500
 scope = "provider:openai"
 measure = "tokens-per-minute"
 most = 200000
+
+# Who is told when a budget is nearly spent, or something is wrong. docs/alerts.md has the rest.
+[alerts.ops]
+kind = "email"
+server = "smtp.example.com:587"
+from = "tollgate@example.com"
+to = ["ops@example.com"]
 "#;
 
 const INTRODUCTION: &str = "\
@@ -75,6 +84,7 @@ const ENVIRONMENT: &str = "\
 | the key variables of the list above | switch that provider on |
 | `TOLLGATE_ADMIN_KEY` | the first admin key, instead of a random one |
 | `TOLLGATE_KEY` | the first key for callers, instead of a random one |
+| `TOLLGATE_VAULT_KEY` | the vault's key, unless `vault.key_file` names a file |
 | `XDG_DATA_HOME`, `HOME` | where the data folder is, unless `data_dir` or `--data` names one |
 ";
 
@@ -137,6 +147,13 @@ pub fn reference() -> String {
     );
     for setting in BUDGET_SETTINGS {
         entry(&mut out, setting, &mut BudgetDraft::default());
+    }
+    out.push_str(
+        "\n### `[alerts.<name>]`\n\nSomebody who is told of a budget that is nearly spent, of unusual spending, and of what goes \
+         wrong. [Alerts](alerts.md) says what each alert means and what is sent.\n",
+    );
+    for setting in ALERT_SETTINGS {
+        entry(&mut out, setting, &mut AlertDraft::default());
     }
     kinds(&mut out);
     out.push_str(ENVIRONMENT);

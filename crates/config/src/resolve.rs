@@ -1,17 +1,22 @@
 //! From what was written to what is true.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tollgate_base::Secret;
 use tollgate_catalog::Catalog;
+use tollgate_vault::Vault;
 
 use crate::draft::Draft;
 use crate::findings::Findings;
 use crate::keys::{self, Readers};
 use crate::mistake::{Place, Severity};
 use crate::model::{Config, FirstKeys, Provider, ServerSettings};
-use crate::{Overrides, money, providers, routes, value};
+use crate::{
+    Overrides, alerts, money, providers, routes, value,
+    vault::{self, VaultKeys},
+};
 
 /// The shortest first key that is taken without a word: 16 characters of 62 are 95 bits.
 const SHORTEST_FIRST_KEY: usize = 16;
@@ -25,6 +30,19 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: PathBuf,
     /// Who can read the settings file.
     pub(crate) file_readers: Readers,
+    /// Where providers' credentials are sealed, once it is known where the data is.
+    pub(crate) vault: OnceCell<Option<Vault>>,
+}
+
+/// Where the data is, and what its vault is sealed under.
+pub(crate) fn resolve_vault(
+    draft: &Draft,
+    overrides: &Overrides,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> (PathBuf, VaultKeys) {
+    let data_dir = data_dir(draft, overrides, around, findings);
+    (data_dir, vault::keys(draft, around, findings))
 }
 
 pub(crate) fn resolve(
@@ -35,13 +53,16 @@ pub(crate) fn resolve(
 ) -> Config {
     let server = server(draft, overrides, findings);
     let first_keys = first_keys(&server, around, findings);
+    let (data_dir, vault) = resolve_vault(draft, overrides, around, findings);
+    around.vault.get_or_init(|| vault.open(&data_dir));
     let providers = providers::resolve(draft, around, findings);
     let routes = routes::resolve(draft, &providers, around, findings);
     check_default_model(draft, &providers, around, findings);
     warn_of_readable_secrets(draft, around, findings);
     check_pairs(draft, findings);
     Config {
-        data_dir: data_dir(draft, overrides, around, findings),
+        data_dir,
+        vault,
         server,
         log: draft.log.clone(),
         streaming: draft.streaming.clone(),
@@ -50,6 +71,8 @@ pub(crate) fn resolve(
         prices: money::prices(draft, &providers, findings),
         limits: money::limits(draft, findings),
         budgets: money::budgets(draft, findings),
+        alerting: draft.alerting.clone(),
+        alerts: alerts::channels(draft, around, findings),
         strict: draft.strict,
         built_in_model: draft.built_in_model,
         detect_local_servers: draft.detect_local_servers,
@@ -212,6 +235,13 @@ fn warn_of_readable_secrets(draft: &Draft, around: &Surroundings<'_>, findings: 
     if around.file_readers != Readers::Everyone {
         return;
     }
+    let mut warn = |setting: String, or: &str| {
+        findings.warning(
+            &setting,
+            "a secret in a file that everyone on this machine can read",
+            format!("chmod 600 the file{or}"),
+        );
+    };
     for (name, written) in &draft.providers {
         let path = format!("providers.{}", crate::kind::key(name));
         for (setting, is_there) in [
@@ -219,11 +249,30 @@ fn warn_of_readable_secrets(draft: &Draft, around: &Surroundings<'_>, findings: 
             ("headers", !written.headers.is_empty()),
         ] {
             if is_there {
-                findings.warning(
-                    &format!("{path}.{setting}"),
-                    "a secret in a file that everyone on this machine can read",
-                    "chmod 600 the file, or use `api_key_env` or `api_key_file`",
+                warn(
+                    format!("{path}.{setting}"),
+                    ", or use `api_key_env` or `api_key_file`",
                 );
+            }
+        }
+    }
+    for (name, written) in &draft.alerts {
+        let path = format!("alerts.{}", crate::kind::key(name));
+        for (setting, value, or) in [
+            ("url", &written.url, ""),
+            (
+                "secret",
+                &written.secret,
+                ", or use `secret_env` or `secret_file`",
+            ),
+            (
+                "password",
+                &written.password,
+                ", or use `password_env` or `password_file`",
+            ),
+        ] {
+            if value.is_some() {
+                warn(format!("{path}.{setting}"), or);
             }
         }
     }

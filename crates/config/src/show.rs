@@ -2,12 +2,14 @@
 
 use tollgate_base::Secret;
 
-use crate::draft::{BudgetDraft, Draft, LimitDraft, ProviderDraft, RouteDraft};
+use crate::alerts::{AlertChannel, AlertWay, HookUrl};
+use crate::draft::{AlertDraft, BudgetDraft, Draft, LimitDraft, ProviderDraft, RouteDraft};
 use crate::kind::key;
 use crate::model::{Config, Identity, Origin, Provider, Route};
 use crate::reference::{push, split};
 use crate::schema::{
-    BUDGET_SETTINGS, LIMIT_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting,
+    ALERT_SETTINGS, BUDGET_SETTINGS, LIMIT_SETTINGS, PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS,
+    SETTINGS, Setting,
 };
 use crate::url::Reach;
 
@@ -50,6 +52,16 @@ impl Config {
             }
         }
         self.money(&mut out);
+        for channel in &self.alerts {
+            push(
+                &mut out,
+                format_args!("\n[alerts.{}]\n", key(&channel.name)),
+            );
+            let mut draft = draft_of_channel(channel);
+            for setting in ALERT_SETTINGS {
+                line(&mut out, setting, &mut draft);
+            }
+        }
         out
     }
 }
@@ -137,6 +149,7 @@ fn draft_of(config: &Config) -> Draft {
         streaming: config.streaming.clone(),
         retry: config.retry.clone(),
         ledger: config.ledger.clone(),
+        alerting: config.alerting.clone(),
         ..Draft::default()
     }
 }
@@ -205,4 +218,53 @@ fn draft_of_route(route: &Route) -> RouteDraft {
         near_budget: route.near_budget,
         on_disconnect: Some(route.on_disconnect),
     }
+}
+
+fn draft_of_channel(channel: &AlertChannel) -> AlertDraft {
+    let mut draft = AlertDraft {
+        events: channel.events.as_ref().map(|events| {
+            events
+                .iter()
+                .map(|event| event.as_str().to_owned())
+                .collect()
+        }),
+        scopes: channel
+            .scopes
+            .as_ref()
+            .map(|scopes| scopes.iter().map(ToString::to_string).collect()),
+        ..AlertDraft::default()
+    };
+    let reach = match &channel.way {
+        AlertWay::Webhook { url, secret } => {
+            draft.kind = Some("webhook");
+            draft.url = Some(url.target.clone());
+            draft.secret.clone_from(secret);
+            draft.allow_http = is_plain_abroad(url);
+            url.origin.reach()
+        }
+        AlertWay::Slack { url } => {
+            draft.kind = Some("slack");
+            draft.url = Some(url.target.clone());
+            draft.allow_http = is_plain_abroad(url);
+            url.origin.reach()
+        }
+        AlertWay::Email(mail) => {
+            draft.kind = Some("email");
+            draft.server = Some(format!("{}:{}", mail.host, mail.port));
+            draft.tls = mail.tls;
+            draft.from = Some(mail.from.clone());
+            draft.to.clone_from(&mail.to);
+            if let Some(login) = &mail.login {
+                draft.username = Some(login.username.clone());
+                draft.password = Some(login.password.clone());
+            }
+            mail.reach
+        }
+    };
+    draft.allow_private = reach == Reach::Private;
+    draft
+}
+
+fn is_plain_abroad(url: &HookUrl) -> bool {
+    url.origin.reach() == Reach::Public && !url.origin.is_tls()
 }

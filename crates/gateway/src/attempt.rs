@@ -6,9 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tollgate_base::{Error, Kind, Money, Result, UnixMillis};
+use tollgate_base::{Error, Kind, Money, Result, UnixMillis, Usage};
 use tollgate_config::NearBudget;
-use tollgate_dialect::{Loss, Reading};
+use tollgate_dialect::Loss;
 use tollgate_policy::retry::{Failure, Sent, Verdict};
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) enum Content {
     /// In the caller's dialect already.
     Whole {
         body: bytes::Bytes,
-        reading: Reading,
+        usage: Box<Usage>,
     },
     Stream(Box<Flow>),
 }

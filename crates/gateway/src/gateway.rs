@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response, Uri};
 use tollgate_base::{Clock, Error, IdSource, Provenance, Result};
 use tollgate_config::{Disconnect, StreamSettings};
 use tollgate_credentials::Signed;
-use tollgate_dialect::{Dialect, Family, Reading};
+use tollgate_dialect::{Dialect, Family};
 use tollgate_engine::Engine;
 use tollgate_policy::{
     admission::LimitStanding,
@@ -125,6 +125,11 @@ impl Gateway {
         )
     }
 
+    /// Whether new calls can be written down.
+    pub fn can_book(&self) -> bool {
+        self.shared.books.ledger.health().ready
+    }
+
     /// Checks what a key may be used for, from where, before anything of the request is read.
     pub fn permit(&self, caller: &Caller, operation: &str, source: IpAddr) -> Result<()> {
         caller.may_come_from(source)?;
@@ -185,8 +190,8 @@ impl Gateway {
             standings,
         } = served;
         let mut response = match content {
-            Content::Whole { body, reading } => {
-                record.usage = reading.usage;
+            Content::Whole { body, usage } => {
+                record.usage = *usage;
                 record.outcome = Outcome::Complete;
                 settle_whole(&mut record, dialect, &body).await;
                 if let Some(keeping) = keeping {
@@ -373,7 +378,7 @@ impl Served {
             dialect,
             content: Content::Whole {
                 body,
-                reading: Reading::default(),
+                usage: Box::default(),
             },
             upstream_request_id: None,
             as_array: false,

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tollgate_base::{Error, Kind, Provenance, Result, Usage};
 use tollgate_dialect::{
-    Loss, LossKind, Reading, encoder,
+    Loss, LossKind, encoder,
     ir::{self, BlockStart, Delta, Event, FinishReason},
     render_response,
 };
@@ -54,13 +54,9 @@ pub(crate) async fn answer(attempt: Attempt<'_>, booking: &mut Booking) -> Resul
         let mut events = Vec::new();
         while std::future::poll_fn(|cx| stream.poll_events(cx, &mut events)).await {}
         let response = ir::Response::from_events(events)?;
-        let reading = Reading {
-            usage: response.usage,
-            finish: Some(response.finish.clone()),
-        };
         Content::Whole {
             body: render_response(call.dialect, &response, &options),
-            reading,
+            usage: Box::new(response.usage),
         }
     };
     Ok(Reply {

@@ -247,23 +247,20 @@ fn whole(
     // Numbers are not what a caller of vectors in base64 can read.
     let is_verbatim = wire == call.dialect && (quirks.base64_vectors || !wire.is_embeddings());
     if is_verbatim {
-        let reading = read_reply(wire, &body)?;
-        return Ok(Content::Whole { body, reading });
+        let usage = Box::new(read_reply(wire, &body)?.usage);
+        return Ok(Content::Whole { body, usage });
     }
     let options = encode_options(attempt, rendered);
     if call.dialect.is_embeddings() {
         let (body, reading) = translate_embeddings_reply(wire, &body, call.dialect, &options)?;
-        return Ok(Content::Whole { body, reading });
+        let usage = Box::new(reading.usage);
+        return Ok(Content::Whole { body, usage });
     }
     let mut response = parse_response(wire, &body)?;
     losses.append(&mut response.losses);
-    let reading = tollgate_dialect::Reading {
-        usage: response.usage,
-        finish: Some(response.finish.clone()),
-    };
     Ok(Content::Whole {
         body: render_response(call.dialect, &response, &options),
-        reading,
+        usage: Box::new(response.usage),
     })
 }
 

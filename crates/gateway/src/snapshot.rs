@@ -90,6 +90,11 @@ impl Snapshot {
         })
     }
 
+    /// Which prices these are.
+    pub fn price_version(&self) -> &str {
+        self.prices.version()
+    }
+
     /// What a model costs at a configured provider.
     pub(crate) fn price(&self, provider: &str, model: &str) -> Option<&Price> {
         let row = &self.providers.get(provider)?.row.id;

@@ -94,7 +94,7 @@ impl Edge {
         if matches!(action, Action::Live | Action::Ready) {
             return Ok(match action {
                 Action::Live => health::live(),
-                _ => health::ready(self.stop.is_set()),
+                _ => health::ready(self.stop.is_set() || !self.gateway.can_book()),
             });
         }
         let query_key = query_key(uri.path(), &headers, uri.query());

@@ -94,6 +94,8 @@ pub const NAMES: &[&str] = &[
     "many:100",
     "each:100",
     "size:1024",
+    "tokens:20",
+    "bills:10",
     "redirect",
     "empty",
     "wrong-type",
@@ -120,6 +122,7 @@ pub(crate) fn scenario(model: &str, ask: &Ask) -> Option<Scenario> {
         .or_else(|| cuts(base, number))
         .or_else(|| damage(base, number))
         .or_else(|| load(base, number))
+        .or_else(|| metered(model, ask))
         .or_else(|| status(base, parameter))?;
     Some(Scenario {
         name: model.to_owned(),
@@ -427,6 +430,34 @@ fn load(base: &str, number: Option<usize>) -> Option<Scenario> {
         _ => return None,
     };
     Some(script)
+}
+
+/// Scripts about what is billed: an exact number of tokens, and a bill beyond the cap.
+fn metered(model: &str, ask: &Ask) -> Option<Scenario> {
+    let mut parts = model.split(':');
+    let base = parts.next()?;
+    let mut numbers = parts.map(|part| part.parse::<u64>().ok());
+    let first = numbers.next().flatten();
+    match base {
+        "tokens" => {
+            let wanted = first.unwrap_or(20);
+            let tokens = ask.cap.map_or(wanted, |cap| wanted.min(cap));
+            let text = "word ".repeat(usize::try_from(tokens).ok()?);
+            let mut script = text_reply(text);
+            if tokens < wanted {
+                script.finish = Some(Finish::Length);
+            }
+            Some(match numbers.next().flatten() {
+                Some(ms) => script.with_fault(FaultKind::DelayEvents { ms }),
+                None => script,
+            })
+        }
+        "bills" => Some(Scenario {
+            bills: Some(first.unwrap_or(10)),
+            ..text_reply(SHORT_TEXT)
+        }),
+        _ => None,
+    }
 }
 
 /// Text of exactly this many bytes.

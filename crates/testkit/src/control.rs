@@ -48,7 +48,7 @@ impl Testkit {
         gemini: &Options,
         control: SocketAddr,
     ) -> io::Result<Self> {
-        let recorder = Recorder::new(openai.record_file.as_deref(), openai.is_bench)?;
+        let recorder = Recorder::new(openai)?;
         let openai =
             TestProvider::start_recording(Dialect::OpenAi, openai, recorder.clone()).await?;
         let anthropic =

@@ -40,6 +40,8 @@
 //! | `no-done`, `no-finish`, `no-usage`, `usage-every-chunk`, `usage-absurd`, `after-end` | odd streams |
 //! | `bytewise`, `crlf`, `comments` | awkward but legal streams of the `unicode` text |
 //! | `many:<n>`, `each:<n>`, `size:<bytes>` | static, for benchmarks: n events in one write, n events in n writes, a text of that size |
+//! | `tokens:<n>[:<ms>]` | exactly n tokens (at most the caller's cap), one event each, `ms` apart |
+//! | `bills:<factor>` | a short text, billed as `factor` times the caller's cap: a provider that does not keep to it |
 //! | `close-idle` | a good answer, then the connection closes unannounced |
 
 mod answer;
@@ -53,6 +55,7 @@ mod eventstream;
 mod family;
 mod gemini;
 mod http;
+mod journal;
 mod json;
 mod openai;
 mod operations;

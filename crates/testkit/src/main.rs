@@ -32,6 +32,9 @@ struct Args {
     /// Append one JSON line per ended attempt to this file.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Append one line per accepted and one per ended attempt to this file, each synced to the disk.
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
     /// Worker threads; 1 serves everything on one thread.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -60,6 +63,7 @@ async fn serve(args: Args) -> std::io::Result<()> {
     let options = |listen| Options {
         listen,
         record_file: args.record.clone(),
+        journal: args.records.clone(),
         is_bench: args.bench,
     };
     let testkit = Testkit::start(

@@ -35,6 +35,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// One JSON line per ended attempt is appended here.
     pub record_file: Option<PathBuf>,
+    /// One line per accepted attempt, synced before its answer begins, and one per ended attempt.
+    pub journal: Option<PathBuf>,
     /// Benchmark peer: no records, bodies of static scripts not checked.
     pub is_bench: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             record_file: None,
+            journal: None,
             is_bench: false,
         }
     }
@@ -66,7 +69,7 @@ impl TestProvider {
     }
 
     pub async fn start_with(dialect: Dialect, options: &Options) -> io::Result<Self> {
-        let recorder = Recorder::new(options.record_file.as_deref(), options.is_bench)?;
+        let recorder = Recorder::new(options)?;
         Self::start_recording(dialect, options, recorder).await
     }
 
@@ -240,6 +243,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         }
         record.status = plan.status;
         let id = shared.recorder.begin(record);
+        shared.recorder.keep(id).await;
         let (end, stays_open) = play(&mut connection, &plan, &shared.recorder, id).await;
         if stays_open && request.keep_alive {
             shared.recorder.end(id, end);

@@ -1,11 +1,11 @@
 //! The oracle: one record per accepted request, what went out for it, what it would cost, how it ended.
 //!
 //! Records only grow. A reader in the same process is woken by notification; another process polls the
-//! control port, which waits on the same notification; a file gets one line per ended attempt.
+//! control port, which waits on the same notification; a file gets one line per ended attempt, and a journal
+//! one per accepted and one per ended attempt, synced, so that the oracle survives whatever happens to it.
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 use crate::clock::unix_us;
 use crate::dialect::Dialect;
+use crate::journal::Journal;
+use crate::provider::Options;
 use crate::scenario::{BilledUsage, FaultKind};
 use crate::wire::Mark;
 
@@ -90,6 +92,7 @@ pub(crate) struct Recorder {
 struct Inner {
     records: Mutex<Records>,
     file: Option<Mutex<File>>,
+    journal: Option<Journal>,
     changed: watch::Sender<u64>,
     is_off: bool,
 }
@@ -154,13 +157,18 @@ impl Record {
 // === impl Recorder ===
 
 impl Recorder {
-    pub(crate) fn new(file: Option<&Path>, is_off: bool) -> std::io::Result<Self> {
-        let file = file
+    pub(crate) fn new(options: &Options) -> std::io::Result<Self> {
+        let file = options
+            .record_file
+            .as_ref()
             .map(|path| File::options().create(true).append(true).open(path))
             .transpose()?;
+        let journal = options.journal.as_deref().map(Journal::open).transpose()?;
+        let is_off = options.is_bench;
         let inner = Inner {
             records: Mutex::default(),
             file: file.map(Mutex::new),
+            journal,
             changed: watch::Sender::new(0),
             is_off,
         };
@@ -192,6 +200,12 @@ impl Recorder {
             .cloned()
     }
 
+    fn get(&self, id: u64) -> Option<Record> {
+        let records = self.inner.records.lock();
+        let index = records.list.binary_search_by_key(&id, |record| record.id);
+        index.ok().map(|index| records.list[index].clone())
+    }
+
     /// Forgets all records; attempts still open are no longer followed.
     pub(crate) fn clear(&self) {
         self.inner.records.lock().list.clear();
@@ -217,6 +231,17 @@ impl Recorder {
         };
         self.notify();
         id
+    }
+
+    /// Resolves when the acceptance of this attempt would survive a power cut; at once without a journal.
+    pub(crate) async fn keep(&self, id: u64) {
+        if let Some(journal) = &self.inner.journal
+            && let Some(record) = self.get(id)
+        {
+            journal
+                .append_durably(journal_line("accepted", &record))
+                .await;
+        }
     }
 
     /// Adds `bytes` just written; `mark` is the state after the last whole event.
@@ -254,6 +279,9 @@ impl Recorder {
         self.update(id, |record| {
             record.end = Some(end);
             record.ended_us = Some(unix_us());
+            if let Some(journal) = &self.inner.journal {
+                journal.append(journal_line("ended", record));
+            }
             if self.inner.file.is_some() {
                 line = serde_json::to_string(record).ok();
             }
@@ -277,6 +305,11 @@ impl Recorder {
         }
         self.notify();
     }
+}
+
+fn journal_line(event: &str, record: &Record) -> String {
+    let record = serde_json::to_string(record).expect("a record is plain data");
+    format!(r#"{{"event":"{event}","record":{record}}}"#)
 }
 
 /// Header pairs as recorded: credentials become `sha256:<12 hex digits>` behind their scheme.

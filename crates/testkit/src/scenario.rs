@@ -29,6 +29,9 @@ pub struct Scenario {
     /// Cut the text at the caller's output cap and finish with `Length`, as a provider does.
     #[serde(default)]
     pub honour_cap: bool,
+    /// Bill this many times the caller's output cap (without one: what was produced), whatever was produced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bills: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,6 +107,13 @@ pub(crate) fn resolve(scenario: &Scenario, faults: &[FaultKind], ask: &Ask, seri
             * choices,
         reasoning: reasoning * choices,
     };
+    let usage = match scenario.bills {
+        Some(factor) => BilledUsage {
+            output: ask.cap.unwrap_or(usage.output).saturating_mul(factor),
+            ..usage
+        },
+        None => usage,
+    };
     let stop_sequence = (finish == Finish::StopSequence).then(|| {
         scenario
             .stop_sequence

@@ -62,7 +62,9 @@ async fn dial_and_shake_hands(endpoint: &Endpoint) -> Result<SendRequest<Request
 /// More header fields than any provider sends.
 const MAX_HEADERS: usize = 200;
 
-async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
+/// A TCP connection to an endpoint, whatever is spoken on it. Only an address that the endpoint's guard allows
+/// is dialled.
+pub async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in resolve(endpoint).await? {
         if !endpoint.allows(address.ip()) {

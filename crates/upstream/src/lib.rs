@@ -15,5 +15,7 @@ mod tls;
 
 pub use body::{Pieces, ReplyBody, RequestBody};
 pub use client::{Client, Timeouts};
+pub use connect::dial;
 pub use endpoint::{AddressGuard, Endpoint};
 pub use fault::{Fault, Progress};
+pub use tls::connector as tls_connector;

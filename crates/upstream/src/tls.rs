@@ -9,7 +9,7 @@ use crate::Fault;
 
 /// The connector, made at the first use: reading the machine's certificates takes some milliseconds that a
 /// start without TLS providers need not pay.
-pub(crate) fn connector() -> Result<TlsConnector, Fault> {
+pub fn connector() -> Result<TlsConnector, Fault> {
     static CONNECTOR: OnceLock<Result<TlsConnector, String>> = OnceLock::new();
     CONNECTOR
         .get_or_init(build)

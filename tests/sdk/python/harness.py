@@ -55,6 +55,10 @@ class Tollgate(Server):
         config = folder / "tollgate.toml"
         config.write_text(
             f"""
+# The scripted models have no price.
+[ledger]
+unknown_price = "book"
+
 [providers.oai]
 kind = "openai-compatible"
 base_url = "{testkit.openai}"

@@ -16,11 +16,13 @@ macro_rules! slot {
     ($($field:ident).+) => { |draft| &mut draft.$($field).+ };
 }
 
+mod alerts;
 mod money;
 mod providers;
 mod routes;
 mod settings;
 
+pub(crate) use alerts::ALERT_SETTINGS;
 pub(crate) use money::{BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS};
 pub(crate) use providers::PROVIDER_SETTINGS;
 pub(crate) use routes::ROUTE_SETTINGS;
@@ -114,7 +116,15 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "What happens when a provider fails before the first byte of its answer has reached the client. Nothing is retried after that.",
     },
     Section {
+        path: "vault",
+        doc: "Where providers' credentials may be kept encrypted (AES-256-GCM), instead of in files or the environment.",
+    },
+    Section {
         path: "ledger",
         doc: "What each call cost: how durably it is written down, and what is done where a price or an end is not known.",
+    },
+    Section {
+        path: "alerting",
+        doc: "When a key's spending counts as unusual. Who is told stands in `[alerts.<name>]`.",
     },
 ];

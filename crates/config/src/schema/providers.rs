@@ -33,9 +33,16 @@ pub(crate) static PROVIDER_SETTINGS: &[Setting<ProviderDraft>] = &[
         example: "\"/run/secrets/openai\"",
     },
     Setting {
+        path: "api_key_vault",
+        kind: Kind::Text(slot!(api_key_vault)),
+        doc: "The name under which the key is sealed in the vault of the data folder: see `tollgate vault`.",
+        absent: "",
+        example: "\"openai-production\"",
+    },
+    Setting {
         path: "api_key",
         kind: Kind::Secret(slot!(api_key)),
-        doc: "The key itself. Prefer one of the two above: a key in a settings file ends up in backups and repositories.",
+        doc: "The key itself. Prefer one of those above: a key in a settings file ends up in backups and repositories.",
         absent: "",
         example: "\"…\"",
     },

@@ -335,6 +335,20 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         example: "10",
     },
     Setting {
+        path: "vault.key_file",
+        kind: Kind::Path(slot!(vault_key_file)),
+        doc: "The file that holds the vault's key: 32 random bytes in base64 or hexadecimal digits, readable by its owner alone. `tollgate vault key` makes one. Keep it apart from the data folder and its backups.",
+        absent: "the environment variable `TOLLGATE_VAULT_KEY`",
+        example: "\"/run/secrets/tollgate-vault\"",
+    },
+    Setting {
+        path: "vault.former_key_file",
+        kind: Kind::Path(slot!(vault_former_key_file)),
+        doc: "The file of the key before, until `tollgate vault rotate` has sealed everything under the new one.",
+        absent: "",
+        example: "\"/run/secrets/tollgate-vault-before\"",
+    },
+    Setting {
         path: "ledger.durability",
         kind: Kind::Choice {
             names: Durability::NAMES,
@@ -392,5 +406,41 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         doc: "The largest output of a call that names none, where a budget or a token limit has to hold room for it. The provider is sent the same number.",
         absent: "",
         example: "4096",
+    },
+    Setting {
+        path: "alerting.unusual",
+        kind: Kind::Flag(slot!(alerting.unusual)),
+        doc: "Watch every key for hours in which it spends several times its own pattern of the last days.",
+        absent: "",
+        example: "false",
+    },
+    Setting {
+        path: "alerting.unusual_factor",
+        kind: Kind::Count {
+            min: 2,
+            max: 1000,
+            slot: slot!(alerting.factor),
+        },
+        doc: "How many times its usual hour a key must spend. The usual is the mean of the last days and one standard deviation.",
+        absent: "",
+        example: "10",
+    },
+    Setting {
+        path: "alerting.unusual_floor",
+        kind: Kind::Amount(slot!(alerting.floor)),
+        doc: "An hour that costs less than this, in dollars, is never unusual.",
+        absent: "",
+        example: "20",
+    },
+    Setting {
+        path: "alerting.unusual_history",
+        kind: Kind::Count {
+            min: 1,
+            max: 168,
+            slot: slot!(alerting.history_hours),
+        },
+        doc: "Hours that a key is watched before its first such alert.",
+        absent: "",
+        example: "72",
     },
 ];

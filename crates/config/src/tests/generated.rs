@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::{config, load, mistakes};
 use crate::reference::EXAMPLE;
-use crate::schema::{PROVIDER_SETTINGS, ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting};
+use crate::schema::{
+    ALERT_SETTINGS, BUDGET_SETTINGS, LIMIT_SETTINGS, PRICE_SETTINGS, PROVIDER_SETTINGS,
+    ROUTE_SETTINGS, SECTIONS, SETTINGS, Setting,
+};
 use crate::{json_schema, reference};
 
 fn committed(name: &str, text: &str) {
@@ -65,6 +68,8 @@ fn whole<D>(settings: &[Setting<D>], around: impl Fn(&str) -> String) {
         let excused = [
             "is not set",
             "cannot read",
+            "cannot be read",
+            "the vault, which has no key",
             "the key holds",
             "is not switched on",
             "has no versions",
@@ -91,6 +96,12 @@ fn every_setting_is_documented_and_its_example_is_right() {
         format!("[providers.openai]\n{line}")
     });
     whole(ROUTE_SETTINGS, |line| format!("[routes.fast]\n{line}"));
+    whole(PRICE_SETTINGS, |line| {
+        format!("[prices.\"tollgate/*\"]\n{line}")
+    });
+    whole(LIMIT_SETTINGS, |line| format!("[limits.l]\n{line}"));
+    whole(BUDGET_SETTINGS, |line| format!("[budgets.b]\n{line}"));
+    whole(ALERT_SETTINGS, |line| format!("[alerts.ops]\n{line}"));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The checker as a whole: what is written in, what comes out.
 
+mod alerts;
 mod cases;
 mod generated;
 mod money;
 mod mutations;
 mod sources;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

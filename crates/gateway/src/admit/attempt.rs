@@ -78,7 +78,7 @@ enum State {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct End<'a> {
     pub(crate) outcome: AttemptOutcome,
     /// As far as the provider said it.

@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tollgate_base::{Money, UnixMillis};
 
-use super::{calendar::Borders, held::Crossing, rules::Budget};
+use super::{
+    calendar::{Borders, NEVER},
+    held::Crossing,
+    rules::Budget,
+};
 
 /// The windows of one budget that still matter: the newest two, and those in which calls are open.
 #[derive(Debug, Default)]
@@ -130,7 +134,9 @@ impl Account {
                 percent,
                 limit,
                 posted,
+                hard: budget.rule.hard,
                 from,
+                until: Some(budget.calendar.window(from).until).filter(|until| *until != NEVER),
             })
             .collect()
     }

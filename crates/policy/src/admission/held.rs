@@ -56,8 +56,12 @@ pub struct Crossing {
     pub percent: u8,
     pub limit: Money,
     pub posted: Money,
+    /// The budget is a wall.
+    pub hard: bool,
     /// The window: told crossings are the same when budget, window and percentage are.
     pub from: UnixMillis,
+    /// Its end; `None` for one that never ends.
+    pub until: Option<UnixMillis>,
 }
 
 /// What a call holds of one rule.

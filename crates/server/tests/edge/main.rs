@@ -4,8 +4,11 @@
 mod asks;
 mod credentials;
 mod dialects;
+mod ledger;
+mod limits;
 mod memory;
 mod operations;
+mod policies;
 mod requests;
 mod streams;
 mod support;

@@ -16,6 +16,7 @@ use tollgate_ledger::{Config as LedgerConfig, Ledger};
 use tollgate_policy::{
     admission::Rules,
     key::{KeyRecord, KeyRing, Role, Token},
+    ledger::{Attempt, AttemptFilter, AttemptQuery},
 };
 use tollgate_server::{Running, Server};
 use tollgate_store::{MemoryLedger, MemoryStore};
@@ -33,6 +34,8 @@ pub(crate) struct Service {
     /// The key of another caller.
     pub(crate) other_key: Secret,
     pub(crate) admin_key: Secret,
+    /// What the service's threads share.
+    pub(crate) shared: Arc<Shared>,
     address: std::net::SocketAddr,
     _data: tempfile::TempDir,
 }
@@ -129,6 +132,7 @@ impl Service {
             key,
             other_key,
             admin_key,
+            shared,
             address,
             _data: data,
         }
@@ -152,6 +156,51 @@ impl Service {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
         read_answer(&mut stream).await
+    }
+
+    /// What is booked, in the order in which it came.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        let ledger = &self.shared.books.ledger;
+        ledger.flush().unwrap();
+        let query = AttemptQuery {
+            filter: AttemptFilter::default(),
+            newest_first: false,
+            after: None,
+            limit: 10_000,
+        };
+        let listed = ledger.store().attempts(&query).unwrap();
+        listed.into_iter().map(|listed| listed.attempt).collect()
+    }
+
+    /// Waits until the books hold attempts that fit.
+    pub(crate) async fn wait_for_attempts(
+        &self,
+        fits: impl Fn(&[Attempt]) -> bool,
+    ) -> Vec<Attempt> {
+        let waiting = async {
+            loop {
+                let attempts = self.attempts();
+                if fits(&attempts) {
+                    return attempts;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("not booked: {:?}", self.attempts()))
+    }
+
+    /// Adds a key that may do what `scopes` say.
+    pub(crate) fn add_key(&self, id: &str, change: impl FnOnce(&mut KeyRecord)) -> Secret {
+        let (secret, mut record) = key(id, Role::Model);
+        change(&mut record);
+        let token = Token::parse(self.key.expose()).unwrap();
+        let caller = KeyRecord::new("key_caller", "", &token, UnixMillis(0));
+        self.shared
+            .keys
+            .store(Arc::new(KeyRing::new(vec![caller, record])));
+        secret
     }
 
     pub(crate) async fn chat(&self, body: &str) -> Answer {
@@ -281,7 +330,7 @@ async fn read_whole(stream: &mut TcpStream) -> Answer {
         }
         body = unchunk(&body);
     }
-    answer.body = String::from_utf8(body).unwrap();
+    answer.body = String::from_utf8_lossy(&body).into_owned();
     answer
 }
 

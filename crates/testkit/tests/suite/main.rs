@@ -4,6 +4,7 @@
     reason = "the json! macro expands to serde_json::to_value"
 )]
 
+mod bills;
 mod client;
 mod clouds;
 mod faults;

@@ -2,6 +2,7 @@
 
 mod banner;
 pub(crate) mod books;
+mod watch;
 
 use std::{sync::Arc, time::Instant};
 
@@ -90,7 +91,7 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             Exit::Failure
         })?;
         let snapshot = Snapshot::new(config.clone(), &prices).map_err(failed)?;
-        let (notices, _noticed) = mpsc::channel(NOTICES);
+        let (notices, noticed) = mpsc::channel(NOTICES);
         let accounts = store.accounts().map_err(failed)?;
         let books = books::open(&config, &accounts, notices)?;
         let shared = Arc::new(Shared::new(
@@ -101,6 +102,8 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             Box::new(SystemClock),
         ));
         let keeping_up = tokio::spawn(books::keep_up(shared.clone(), store.clone()));
+        let alerts = watch::start(&config)?;
+        let watching = tokio::spawn(watch::watch(shared.clone(), alerts, noticed));
         let mut signals = Signals::listen().map_err(failed)?;
         let running = server.start(&shared).map_err(failed)?;
         let started = Started {
@@ -120,6 +123,7 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         }
         stop(running, signals).await;
         keeping_up.abort();
+        watching.abort();
         if let Err(error) = shared.books.ledger.close() {
             tracing::error!("the ledger was not closed well: {error}; the next start brings the rest into the store");
         }

@@ -1,0 +1,231 @@
+//! The gateway under trial as a black box: settings in, a process that is started, killed and asked.
+//!
+//! Only the process that a trial started is ever ended, by its id.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::export::{self, Row, Verified};
+
+/// A restart that takes longer is a violation.
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// How often a start is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(2);
+
+/// A data folder with its settings, and the program that serves it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    binary: PathBuf,
+    folder: tempfile::TempDir,
+    key: String,
+}
+
+/// A running gateway; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    pub(crate) ready_after: Duration,
+    log: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(binary: &Path, settings: &str) -> Result<Self, String> {
+        let folder = tempfile::Builder::new()
+            .prefix("tollgate-trial-")
+            .tempdir()
+            .map_err(|error| format!("no temporary folder: {error}"))?;
+        let place = Self {
+            binary: binary.to_owned(),
+            folder,
+            key: virtual_key("trial"),
+        };
+        let private = fs::Permissions::from_mode(0o600);
+        fs::write(place.settings(), settings)
+            .and_then(|()| fs::set_permissions(place.settings(), private))
+            .map_err(|error| error.to_string())?;
+        Ok(place)
+    }
+
+    /// The key that callers use.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("tollgate.toml")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A command of the program with nothing of the caller's environment but the path.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(words).env_clear().kill_on_drop(true);
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command
+            .env("HOME", self.folder.path())
+            .env("TOLLGATE_KEY", &self.key)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the gateway and waits until it is ready; `crash_at` is the value of `TOLLGATE_CRASH_AT`.
+    pub(crate) async fn start(&self, crash_at: Option<&str>) -> Result<Gateway, String> {
+        let addr = free_address().map_err(|error| error.to_string())?;
+        let log = self
+            .folder
+            .path()
+            .join(format!("gateway-{}.log", addr.port()));
+        let output = fs::File::create(&log).map_err(|error| error.to_string())?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
+        let mut command = self.command(&["serve", "--json", "--listen", &addr.to_string()]);
+        command
+            .arg("--data")
+            .arg(self.data())
+            .arg("--config")
+            .arg(self.settings())
+            .stdout(output)
+            .stderr(errors);
+        if let Some(crash_at) = crash_at {
+            command.env("TOLLGATE_CRASH_AT", crash_at);
+        }
+        let begin = Instant::now();
+        let child = command
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", self.binary.display()))?;
+        let mut gateway = Gateway {
+            child,
+            addr,
+            ready_after: Duration::ZERO,
+            log,
+        };
+        while !gateway.answers("/health/ready").await {
+            let has_ended = gateway.child.try_wait().is_ok_and(|ended| ended.is_some());
+            if has_ended || begin.elapsed() > READY_WITHIN * 4 {
+                return Err(format!(
+                    "the gateway did not become ready; it said:\n{}",
+                    gateway.said()
+                ));
+            }
+            sleep(ASK_EVERY).await;
+        }
+        gateway.ready_after = begin.elapsed();
+        Ok(gateway)
+    }
+
+    /// Every row of the ledger. The gateway may be running or not.
+    pub(crate) async fn export(&self) -> Result<Vec<Row>, String> {
+        let text = self.ask(&["ledger", "export", "--format", "jsonl"]).await?;
+        export::rows(&text)
+    }
+
+    /// What the product itself finds wrong with its ledger.
+    pub(crate) async fn verify(&self) -> Result<Verified, String> {
+        let text = self.ask(&["ledger", "verify", "--json"]).await?;
+        serde_json::from_str(&text).map_err(|error| format!("ledger verify: {error}: {text}"))
+    }
+
+    async fn ask(&self, words: &[&str]) -> Result<String, String> {
+        let mut command = self.command(words);
+        command.arg("--data").arg(self.data());
+        let output = command.output().await.map_err(|error| error.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        Err(format!(
+            "`tollgate {}` failed ({}): {}{}",
+            words.join(" "),
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        ))
+    }
+}
+
+impl Gateway {
+    /// Ends it at once, as a power-off of this one process would: SIGKILL.
+    pub(crate) async fn kill(&mut self) -> Result<(), String> {
+        self.child.kill().await.map_err(|error| error.to_string())
+    }
+
+    /// Whether it ends by itself within this time.
+    pub(crate) async fn ends_within(&mut self, limit: Duration) -> bool {
+        timeout(limit, self.child.wait()).await.is_ok()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> Result<(), String> {
+        let Some(id) = self.child.id() else {
+            return Ok(());
+        };
+        let asked = Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status()
+            .await;
+        if asked.is_ok_and(|status| status.success()) && self.ends_within(STOP_WITHIN).await {
+            return Ok(());
+        }
+        self.kill().await?;
+        Err(format!("it did not stop within {STOP_WITHIN:?}"))
+    }
+
+    /// Whether a GET of this path answers 200.
+    pub(crate) async fn answers(&self, path: &str) -> bool {
+        let (addr, path) = (self.addr, path.to_owned());
+        let asked = tokio::task::spawn_blocking(move || get(addr, &path)).await;
+        matches!(asked, Ok(Ok(true)))
+    }
+
+    /// The end of what it printed.
+    pub(crate) fn said(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+fn get(addr: SocketAddr, path: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    Ok(start.ends_with(b" 200"))
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// A key of the documented form: a name padded to 30 letters, and its checksum. It opens nothing but the trial's
+/// own data folder.
+pub(crate) fn virtual_key(name: &str) -> String {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let body: String = name.chars().cycle().take(30).collect();
+    let mut sum = crc32fast::hash(body.as_bytes());
+    let mut digits = ['0'; 6];
+    for digit in digits.iter_mut().rev() {
+        let index = usize::try_from(sum % 62).unwrap_or(0);
+        *digit = char::from(ALPHABET[index]);
+        sum /= 62;
+    }
+    format!("sk-tg-{body}{}", digits.iter().collect::<String>())
+}
