@@ -97,6 +97,15 @@ impl Administration {
         patch: &KeyPatch,
     ) -> Result<Versioned<KeyRecord>> {
         self.edit_key(act, id, "key.update", |key, accounts| {
+            if patch
+                .admin_role
+                .is_some_and(|role| key.admin_role != Some(role))
+                && act.actor.name == key.id
+            {
+                return Err(conflict(
+                    "A key cannot change its own admin role. Use another owner's key.",
+                ));
+            }
             apply(patch, key, act.at)?;
             belongs(key, accounts)
         })

@@ -52,7 +52,8 @@ pub struct Actor {
 pub struct Act<'a> {
     pub actor: &'a Actor,
     pub at: UnixMillis,
-    /// The action fails when the object has another version. `None` takes any.
+    /// The action fails when the object has another version. `None` takes any; 0, which no object has, makes
+    /// sure that there is none yet.
     pub version: Option<u64>,
 }
 
@@ -134,6 +135,14 @@ impl<'a> Act<'a> {
         Err(conflict(
             "Somebody else changed this in the meantime. Read it again and repeat the change.",
         ))
+    }
+
+    /// Whether the actor may find nothing here: not when an object was meant that is gone.
+    fn expect_absent(&self) -> Result<()> {
+        match self.version {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(conflict("Somebody else deleted this in the meantime.")),
+        }
     }
 }
 

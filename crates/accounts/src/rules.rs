@@ -53,7 +53,10 @@ impl Administration {
                     act.expect(known)?;
                     Plan::update("budget.update", budget_record(known), after)
                 }
-                None => Plan::create("budget.create", after),
+                None => {
+                    act.expect_absent()?;
+                    Plan::create("budget.create", after)
+                }
             };
             Ok((plan, rule))
         })
@@ -122,7 +125,10 @@ impl Administration {
                     act.expect(known)?;
                     Plan::update("limit.update", limit_record(known), after)
                 }
-                None => Plan::create("limit.create", after),
+                None => {
+                    act.expect_absent()?;
+                    Plan::create("limit.create", after)
+                }
             };
             Ok((plan, rule))
         })

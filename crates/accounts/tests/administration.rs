@@ -699,3 +699,50 @@ fn a3_a_revocation_is_in_the_next_snapshot_and_shows_in_the_generation() {
         assert_eq!(desk.call(token.expose(), NOW), "key_revoked", "{n}");
     }
 }
+
+#[test]
+fn what_was_meant_and_is_gone_is_not_made_again() {
+    let desk = desk();
+    let new = NewLimit {
+        scope: Scope::Gateway,
+        measure: Measure::Concurrent,
+        most: 1,
+    };
+    let made = desk.desk.put_limit(&desk.act(), &new).unwrap();
+    desk.desk.delete_limit(&desk.act(), &made.value.id).unwrap();
+    let late = desk.act().on_version(made.version);
+    let error = desk.desk.put_limit(&late, &new).unwrap_err();
+    assert_eq!(error.code(), "conflict");
+    // The version 0 asks for there to be none yet.
+    let first = desk.act().on_version(0);
+    desk.desk.put_limit(&first, &new).unwrap();
+    let error = desk.desk.put_limit(&first, &new).unwrap_err();
+    assert_eq!(error.code(), "conflict");
+}
+
+#[test]
+fn nobody_changes_his_own_admin_role() {
+    let desk = desk();
+    let admin = |name: &str| {
+        let new = NewKey::named(name, Role::Admin);
+        desk.desk
+            .create_key(&desk.act(), &new)
+            .unwrap()
+            .key
+            .value
+            .id
+    };
+    let (own, other) = (admin("own"), admin("other"));
+    let actor = Actor {
+        name: own.clone(),
+        role: AdminRole::Owner,
+    };
+    let demotion = KeyPatch {
+        admin_role: Some(AdminRole::Viewer),
+        ..KeyPatch::default()
+    };
+    let act = Act::new(&actor, NOW);
+    let error = desk.desk.update_key(&act, &own, &demotion).unwrap_err();
+    assert_eq!(error.code(), "conflict");
+    desk.desk.update_key(&act, &other, &demotion).unwrap();
+}

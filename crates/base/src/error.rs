@@ -53,6 +53,10 @@ pub enum Kind {
     ExpectationFailed,
     /// 421: the request names another host.
     Misdirected,
+    /// 422: understood, and it contradicts what was said before.
+    Unprocessable,
+    /// 428: it must be said which version of the object is meant.
+    Precondition,
     /// 429: too much, too fast; waiting helps.
     RateLimit,
     /// 429: a quota is used up; waiting a moment does not help.
@@ -88,6 +92,8 @@ impl Kind {
             Kind::UnsupportedMedia => 415,
             Kind::ExpectationFailed => 417,
             Kind::Misdirected => 421,
+            Kind::Unprocessable => 422,
+            Kind::Precondition => 428,
             Kind::RateLimit | Kind::Quota => 429,
             Kind::HeadersTooLarge => 431,
             Kind::Internal => 500,

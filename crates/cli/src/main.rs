@@ -1,12 +1,19 @@
 //! The command line. Arguments and exit codes are decided here; each subcommand has a file in `cmd/`.
 
 mod cmd;
+mod desk;
 mod detect;
+mod filter;
 mod keys;
+mod ledger;
 mod logging;
 mod prices;
 mod settings;
+mod shown;
+mod standing;
+mod table;
 mod terminal;
+mod time;
 
 use std::process::ExitCode;
 
@@ -34,12 +41,28 @@ enum Command {
     Explain(cmd::explain::Arguments),
     /// Try the channels of alerts.
     Alerts(cmd::alerts::Arguments),
-    /// Make keys.
+    /// Make, show, change, rotate and revoke keys.
     Keys(cmd::keys::Arguments),
+    /// Make, show, change and delete teams.
+    Teams(cmd::teams::Arguments),
+    /// Make, show, change and delete projects.
+    Projects(cmd::projects::Arguments),
+    /// Set, list and remove budgets, and say whether a call would fit.
+    Budgets(cmd::budgets::Arguments),
+    /// Set, list and remove limits.
+    Limits(cmd::limits::Arguments),
+    /// Report what was used and spent, and project it.
+    Usage(cmd::usage::Arguments),
+    /// Export, check and complete the record of every attempt.
+    Ledger(cmd::ledger::Arguments),
+    /// List who changed what, and check that the log of it is whole.
+    Audit(cmd::audit::Arguments),
     /// Show, compare and update the prices.
     Prices(cmd::prices::Arguments),
     /// Keep providers' credentials encrypted in the data folder.
     Vault(cmd::vault::Arguments),
+    /// Count the tokens of a text or a request.
+    Tokens(cmd::tokens::Arguments),
     /// Find leaked keys in files, or in what is about to be committed.
     Scan(cmd::scan::Arguments),
 }
@@ -65,8 +88,16 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => cmd::explain::run(&arguments),
         Command::Alerts(arguments) => cmd::alerts::run(&arguments),
         Command::Keys(arguments) => cmd::keys::run(&arguments),
+        Command::Teams(arguments) => cmd::teams::run(&arguments),
+        Command::Projects(arguments) => cmd::projects::run(&arguments),
+        Command::Budgets(arguments) => cmd::budgets::run(&arguments),
+        Command::Limits(arguments) => cmd::limits::run(&arguments),
+        Command::Usage(arguments) => cmd::usage::run(&arguments),
+        Command::Ledger(arguments) => cmd::ledger::run(&arguments),
+        Command::Audit(arguments) => cmd::audit::run(&arguments),
         Command::Prices(arguments) => cmd::prices::run(&arguments),
         Command::Vault(arguments) => cmd::vault::run(&arguments),
+        Command::Tokens(arguments) => cmd::tokens::run(&arguments),
         Command::Scan(arguments) => cmd::scan::run(&arguments),
     };
     ExitCode::from(exit as u8)

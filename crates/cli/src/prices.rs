@@ -10,7 +10,8 @@ use std::{
 };
 
 use tollgate_base::{Error, Result};
-use tollgate_catalog::price::{LARGEST_FILE, PriceBook};
+use tollgate_catalog::price::{LARGEST_FILE, Price, PriceBook};
+use tollgate_config::Config;
 
 use crate::terminal::say;
 
@@ -37,6 +38,25 @@ pub(crate) fn load(data_folder: &Path) -> Result<PriceBook> {
         builtin.as_of()
     ));
     Ok(builtin.clone())
+}
+
+/// The prices that calls are booked at: those of [`load`], and before them those that the configuration writes.
+pub(crate) fn in_force(config: &Config) -> Result<PriceBook> {
+    tollgate_gateway::price_book(config, &load(&config.data_dir)?)
+}
+
+/// What a model costs at a provider of the configuration, or at the provider of that row.
+pub(crate) fn of<'a>(
+    config: &Config,
+    book: &'a PriceBook,
+    provider: &str,
+    model: &str,
+) -> Option<&'a Price> {
+    let row = config
+        .providers
+        .get(provider)
+        .map_or(provider, |known| &known.row.id);
+    book.find_named(provider, row, model)
 }
 
 fn path(data_folder: &Path) -> PathBuf {

@@ -191,7 +191,7 @@ fn a_legacy_completion_is_answered_by_a_chat_model() {
 }
 
 /// Kind and code; status and type in the OpenAI family; status and type in Anthropic's.
-const CONTRACT: [(Kind, &str, &str); 20] = [
+const CONTRACT: [(Kind, &str, &str); 22] = [
     (
         Kind::InvalidRequest,
         "invalid_json",
@@ -251,6 +251,16 @@ const CONTRACT: [(Kind, &str, &str); 20] = [
         Kind::Misdirected,
         "misdirected_request",
         "421 invalid_request_error 421 invalid_request_error",
+    ),
+    (
+        Kind::Unprocessable,
+        "idempotency_mismatch",
+        "422 invalid_request_error 422 invalid_request_error",
+    ),
+    (
+        Kind::Precondition,
+        "if_match_required",
+        "428 invalid_request_error 428 invalid_request_error",
     ),
     (
         Kind::RateLimit,

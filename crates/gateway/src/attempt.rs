@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use tollgate_base::{Error, Kind, Money, Result, UnixMillis, Usage};
+use tollgate_base::{Error, Kind, Money, Result, UnixMillis, Usage, crash_point};
 use tollgate_config::NearBudget;
 use tollgate_dialect::Loss;
 use tollgate_policy::retry::{Failure, Sent, Verdict};
@@ -182,7 +182,10 @@ impl<'p> Targets<'p> {
             at += 1;
         }
         if self.near_budget == NearBudget::Cheaper
-            && let Some(&target) = self.left.last()
+            && let Some(&target) = self
+                .left
+                .iter()
+                .min_by_key(|target| admit::price_of(this, target, size).unwrap_or(Money::MAX))
             && let Ok(admitted) = admit::admit(this, target, asker, size, true)
         {
             self.left = vec![target];
@@ -232,6 +235,7 @@ impl Attempt<'_> {
                 if let Content::Stream(flow) = &mut reply.content {
                     flow.count_as(booking.text_counter());
                 }
+                crash_point("after-first-event");
                 booking.first_event();
                 record.booking = Some(booking);
                 Ok(reply)

@@ -23,7 +23,14 @@ const FIELDS: [&str; 7] = [
     "validation_file",
     "validation_files",
 ];
-const MARKS: [&[u8]; 3] = [b"file_id", b"fileId", b"training_file"];
+/// What a body holds that names a file; an escape may hide any of them.
+const MARKS: [&[u8]; 5] = [
+    b"file_id",
+    b"fileId",
+    b"training_file",
+    b"validation_file",
+    b"\\u",
+];
 
 /// Refuses a body that names a file of another key. Bodies that name none are not looked into.
 pub(crate) fn check(shared: &Shared, caller: &Caller, body: &[u8]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
-use tollgate_base::{Clock, Error, IdSource, Provenance, Result};
+use tollgate_base::{Clock, Error, IdSource, Provenance, Result, crash_point};
 use tollgate_config::{Disconnect, StreamSettings};
 use tollgate_credentials::Signed;
 use tollgate_dialect::{Dialect, Family};
@@ -241,6 +241,7 @@ impl Gateway {
         record.stream = call.head.stream;
         let mut plan = plan(snapshot, &call, self.shared.ids.number())?;
         permit(caller, &call, &mut plan)?;
+        plan.strict |= caller.scopes.strict;
         recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
         narrow(snapshot, &call, &mut plan)?;
         files::check(&self.shared, caller, call.raw.bytes())?;
@@ -263,6 +264,7 @@ impl Gateway {
         let hold = self.hold(&asker, &size, &plan)?;
         let standings = hold.standings(&asker);
         record.hold = Some(hold);
+        crash_point("after-limits");
         let wish = Wish {
             asker: &asker,
             size: &size,
@@ -293,7 +295,7 @@ impl Gateway {
             .saturating_mul(size.candidates.into());
         let counter = admit::counter(first);
         CallHold::admit(&self.shared, asker, |precision| {
-            (size.input(precision, &counter), output)
+            (size.bound(precision, &counter, first.traits()), output)
         })
     }
 
@@ -405,7 +407,7 @@ fn operation_of(dialect: Dialect) -> &'static str {
 /// those that it may ask for themselves.
 pub(crate) fn permit(caller: &Caller, call: &Call, plan: &mut Plan) -> Result<()> {
     let asked = call.head.model.as_str();
-    if caller.may_ask(&[asked]) {
+    if !plan.is_default && caller.may_ask(&[asked]) {
         return Ok(());
     }
     plan.targets

@@ -38,7 +38,7 @@ mod responses;
 mod snapshot;
 mod tags;
 
-pub use admit::{Books, Notice};
+pub use admit::{Books, Notice, request_tokens};
 pub use body::Body;
 pub use call::{Addressed, Inbound};
 pub use conversations::{ConversationAction, ConversationRequest};
@@ -47,5 +47,5 @@ pub use models::Page;
 pub use pass::{ObjectRequest, Passing};
 pub use reply::error_response;
 pub use responses::StoredAction;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, price_book};
 pub use tollgate_upstream::Pieces;

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     /// What is done when a budget has room for a part of the answer only.
     pub(crate) near_budget: NearBudget,
     pub(crate) on_disconnect: Disconnect,
+    /// Nobody serves what was asked for; the default model does.
+    pub(crate) is_default: bool,
 }
 
 /// A model at a place that serves it.
@@ -98,7 +100,8 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
         }
         None => resolve(snapshot, &call.head.model).into_iter().collect(),
     };
-    if targets.is_empty()
+    let is_default = targets.is_empty();
+    if is_default
         && let Some(default) = &snapshot.config.default_model
         && default != &call.head.model
     {
@@ -122,6 +125,7 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
         strict,
         near_budget,
         on_disconnect,
+        is_default,
     })
 }
 
@@ -153,7 +157,7 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
     })
 }
 
-fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target> {
+pub(crate) fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target> {
     let place = if provider == BUILT_IN_PROVIDER {
         if !snapshot.config.built_in_model || model != local::MODEL {
             return None;

@@ -8,8 +8,8 @@ use tollgate_base::{Error, Result, UnixMillis};
 use tollgate_catalog::ProviderRow;
 use tollgate_dialect::{
     Dialect, EncodeOptions, Loss, Quirks, RawObject, Rendered, Target, chat_needs_responses,
-    encoder, parse_error, parse_response, parse_retry_after, patch_request, read_reply,
-    render_embeddings, render_request, render_response, translate_embeddings_reply,
+    encoder, parse_error, parse_response, parse_retry_after, patch_request, read_operation_usage,
+    read_reply, render_embeddings, render_request, render_response, translate_embeddings_reply,
 };
 use tollgate_policy::retry::{Failure, Sent};
 use tollgate_upstream::{Fault, Progress, ReplyBody};
@@ -72,19 +72,25 @@ pub(crate) async fn answer(
         .await?;
     let upstream_request_id = reply::upstream_request_id(response.headers());
     let mut losses = rendered.losses.clone();
-    let content = accept(
+    if response.status() != StatusCode::OK {
+        return Err(Failure {
+            error: read_error(wire, response, attempt.now).await,
+            sent: Sent::Answered,
+        });
+    }
+    let asked = Asked {
         attempt,
         wire,
-        provider.row,
-        &rendered,
-        response,
-        &mut losses,
-    )
-    .await
-    .map_err(|error| Failure {
-        error,
-        sent: Sent::Answered,
-    })?;
+        row: provider.row,
+        rendered: &rendered,
+    };
+    let content = asked
+        .accept(response, booking, &mut losses)
+        .await
+        .map_err(|error| Failure {
+            error,
+            sent: Sent::Accepted,
+        })?;
     Ok(Reply {
         content,
         losses,
@@ -177,33 +183,54 @@ pub(crate) fn transport_failure(fault: Fault) -> Failure {
     }
 }
 
-async fn accept(
-    attempt: Attempt<'_>,
+/// A request that a provider has accepted.
+struct Asked<'a> {
+    attempt: Attempt<'a>,
     wire: Dialect,
-    row: &ProviderRow,
-    rendered: &Rendered,
-    response: Response<ReplyBody>,
-    losses: &mut Vec<Loss>,
-) -> Result<Content> {
-    if response.status() != StatusCode::OK {
-        return Err(read_error(wire, response, attempt.now).await);
-    }
-    let is_stream = content_type(response.headers()).starts_with(Framer::media_type(row.framing));
-    if attempt.call.head.stream {
+    row: &'static ProviderRow,
+    rendered: &'a Rendered,
+}
+
+impl Asked<'_> {
+    /// The beginning of a streamed answer, or the whole of another one. Of an answer that breaks off, what was
+    /// seen is told to the booking: it may be charged.
+    async fn accept(
+        self,
+        response: Response<ReplyBody>,
+        booking: &mut Booking,
+        losses: &mut Vec<Loss>,
+    ) -> Result<Content> {
+        let (attempt, wire) = (self.attempt, self.wire);
+        let is_stream =
+            content_type(response.headers()).starts_with(Framer::media_type(self.row.framing));
+        if !attempt.call.head.stream {
+            let body = read_whole(attempt, response).await?;
+            let content = whole(
+                attempt,
+                (wire, &self.row.quirks),
+                self.rendered,
+                body.clone(),
+                losses,
+            );
+            return content.inspect_err(|_| booking.broke_off(read_operation_usage(&body), 0));
+        }
         if !is_stream {
-            return Err(not_a_stream(wire, response).await);
+            return Err(not_a_stream(wire, response, booking).await);
         }
         let mut flow = Flow::from_provider(
             response.into_body(),
             wire,
-            row.framing,
-            output(attempt, wire, rendered),
+            self.row.framing,
+            output(attempt, wire, self.rendered),
         );
-        flow.accept(attempt.snapshot.heartbeat()).await?;
-        return Ok(Content::Stream(Box::new(flow)));
+        flow.count_as(booking.text_counter());
+        if let Err(error) = flow.accept(attempt.snapshot.heartbeat()).await {
+            let (said, seen) = flow.metered();
+            booking.broke_off(said, seen);
+            return Err(error);
+        }
+        Ok(Content::Stream(Box::new(flow)))
     }
-    let body = read_whole(attempt, response).await?;
-    whole(attempt, (wire, &row.quirks), rendered, body, losses)
 }
 
 fn output(attempt: Attempt<'_>, wire: Dialect, rendered: &Rendered) -> Output {
@@ -308,12 +335,17 @@ pub(crate) async fn read_error(
 }
 
 /// A provider that was asked for a stream and sent something else: an error in a 200, a login page.
-async fn not_a_stream(wire: Dialect, response: Response<ReplyBody>) -> Error {
+async fn not_a_stream(
+    wire: Dialect,
+    response: Response<ReplyBody>,
+    booking: &mut Booking,
+) -> Error {
     let body = response
         .into_body()
         .collect(MAX_ERROR)
         .await
         .unwrap_or_default();
+    booking.broke_off(read_operation_usage(&body), 0);
     match read_reply(wire, &body) {
         Ok(_) => {
             Error::upstream_invalid("The provider was asked for a stream and did not send one.")

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use tollgate_base::{Error, Result};
+use tollgate_base::{Error, Money, Result, Usage};
 use tollgate_catalog::{
     Auth, Catalog, Operation, ProviderRow,
-    price::{Bucket, Price, PriceBook, PriceEntry, PriceOverride},
+    price::{Ask, Bucket, Price, PriceBook, PriceEntry, PriceOverride},
 };
 use tollgate_config::{Config, Identity, PriceSetting, Reach};
 use tollgate_credentials::Credentials;
@@ -14,7 +14,12 @@ use tollgate_dialect::{Dialect, ModelTraits};
 use tollgate_policy::retry::RetryPolicy;
 use tollgate_upstream::Endpoint;
 
-use crate::{identity, paths::Path};
+use crate::{
+    admit::pricing_at,
+    identity,
+    paths::Path,
+    plan::{resolve, target_at},
+};
 
 /// Everything a call is decided by.
 #[derive(Debug)]
@@ -81,7 +86,7 @@ impl Snapshot {
             cap: config.retry.max_delay,
             ..RetryPolicy::default()
         };
-        let prices = prices.with_overrides(&overrides(&config)?)?;
+        let prices = price_book(&config, prices)?;
         Ok(Self {
             config,
             providers,
@@ -96,9 +101,47 @@ impl Snapshot {
     }
 
     /// What a model costs at a configured provider.
-    pub(crate) fn price(&self, provider: &str, model: &str) -> Option<&Price> {
+    pub fn price(&self, provider: &str, model: &str) -> Option<&Price> {
         let row = &self.providers.get(provider)?.row.id;
         self.prices.find_named(provider, row, model)
+    }
+
+    /// The prices in force.
+    pub fn price_book(&self) -> &PriceBook {
+        &self.prices
+    }
+
+    /// The provider and the model that a call of this name is sent to first.
+    pub fn first_target(&self, name: &str) -> Option<(String, String)> {
+        let target = match self.config.routes.get(name) {
+            Some(route) => route
+                .targets
+                .iter()
+                .find_map(|target| target_at(self, &target.provider, &target.model)),
+            None => resolve(self, name),
+        }?;
+        Some((target.place.name().to_owned(), target.model))
+    }
+
+    /// The most that a request of this size can cost; `None` when its price is not known and that is allowed.
+    pub fn most(
+        &self,
+        provider: &str,
+        model: &str,
+        input: u64,
+        output: u64,
+    ) -> Result<Option<Money>> {
+        let ask = Ask {
+            input,
+            ..Ask::default()
+        };
+        Ok(pricing_at(self, provider, model)?.most(&ask, output))
+    }
+
+    /// What a usage costs by the prices in force, and the rates; `None` when that is not known.
+    pub fn cost(&self, provider: &str, model: &str, usage: &Usage) -> Option<(Money, String)> {
+        let (cost, unit_prices) = pricing_at(self, provider, model).ok()?.cost(usage);
+        Some((cost.known()?, unit_prices))
     }
 
     /// The pause after which a stream gets a heartbeat.
@@ -231,6 +274,11 @@ fn headers(provider: &tollgate_config::Provider) -> Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// The prices in force: those of the book, and before them those that the configuration writes.
+pub fn price_book(config: &Config, prices: &PriceBook) -> Result<PriceBook> {
+    prices.with_overrides(&overrides(config)?)
 }
 
 /// The prices that the configuration writes, and those of servers that nobody is paid for.

@@ -20,6 +20,7 @@ pub mod report;
 mod segment;
 mod ship;
 pub mod verify;
+mod waiting;
 
 pub use commits::Durable;
 pub use config::{Config, Durability};
@@ -28,3 +29,4 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use health::{Alarms, Health, Refusal};
 pub use ledger::{Ledger, OpenError, Reprice};
 pub use recovery::Recovery;
+pub use waiting::waiting;

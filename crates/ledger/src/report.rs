@@ -183,7 +183,8 @@ fn fields(listed: &Listed) -> Vec<(&'static str, Figure)> {
     ]
 }
 
-fn csv_line(fields: impl Iterator<Item = String>, out: &mut String) {
+/// Appends a line of CSV.
+pub fn csv_line(fields: impl Iterator<Item = String>, out: &mut String) {
     for (at, field) in fields.enumerate() {
         if at > 0 {
             out.push(',');

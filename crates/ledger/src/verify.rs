@@ -4,7 +4,7 @@
 //! own unit prices), at the sums (by each dimension they come to the same total) and at the journal's files
 //! (every checksum, no gap in the numbers).
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, fs, io, path::Path};
 
 use tollgate_base::{Rate, Result, Usage};
 use tollgate_policy::ledger::{
@@ -64,10 +64,15 @@ pub fn verify(store: &dyn LedgerStore) -> Result<Verified> {
 }
 
 /// Checks the journal's files and the dead letters of a data folder, and adds to `verified`. The file that a
-/// running process writes may end in the middle of a record; that is no finding.
-pub fn verify_journal(data: &Path, verified: &mut Verified) -> std::io::Result<()> {
-    let folder = data.join("journal");
-    for file in fs::read_dir(&folder)? {
+/// running process writes may end in the middle of a record, and files that it has no use for any more may vanish;
+/// that is no finding, and neither is a data folder without a journal.
+pub fn verify_journal(data: &Path, verified: &mut Verified) -> io::Result<()> {
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let folder = match fs::read_dir(data.join("journal")) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        folder => folder?,
+    };
+    for file in folder {
         let path = file?.path();
         let name = path
             .file_name()
@@ -80,7 +85,11 @@ pub fn verify_journal(data: &Path, verified: &mut Verified) -> std::io::Result<(
         if file_number(&path).is_none() {
             continue;
         }
-        let scan = segment::scan(&fs::read(&path)?);
+        let bytes = match fs::read(&path) {
+            Err(error) if is_absent(&error) => continue,
+            bytes => bytes?,
+        };
+        let scan = segment::scan(&bytes);
         verified.journal_files += 1;
         verified.journal_records += scan.records.len() as u64;
         if scan.header.is_none() && scan.torn > 0 {

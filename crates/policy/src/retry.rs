@@ -39,6 +39,8 @@ pub enum Sent {
     Maybe,
     /// The provider answered, and the answer is a failure.
     Answered,
+    /// The provider began an answer that was none in the end: it was executed, and may be charged.
+    Accepted,
 }
 
 /// What to do after a failure.
@@ -128,7 +130,7 @@ fn remedy(failure: &Failure) -> Remedy {
         | Kind::Internal
         | Kind::Overloaded
         | Kind::Upstream => Remedy::Time,
-        Kind::UpstreamTimeout if failure.sent != Sent::Maybe => Remedy::Time,
+        Kind::UpstreamTimeout if matches!(failure.sent, Sent::No | Sent::Answered) => Remedy::Time,
         Kind::UpstreamTimeout
         | Kind::InvalidRequest
         | Kind::Authentication
@@ -140,6 +142,8 @@ fn remedy(failure: &Failure) -> Remedy {
         | Kind::UnsupportedMedia
         | Kind::ExpectationFailed
         | Kind::Misdirected
+        | Kind::Unprocessable
+        | Kind::Precondition
         | Kind::HeadersTooLarge
         | Kind::NotSupported => Remedy::None,
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
-use tollgate_base::{Error, Kind, Result};
+use tollgate_base::{Error, Kind, Result, crash_point};
 use tollgate_catalog::Operation;
 use tollgate_dialect::{Dialect, Family};
 use tollgate_gateway::{
@@ -14,8 +14,9 @@ use tollgate_http1::{Request, RequestBody, Service, Stop};
 use tollgate_policy::key::{Caller, Role};
 
 use crate::{
+    admin::{Admin, AdminRequest},
     budget::{BodyBudget, Share},
-    health,
+    health, media,
     panic::CatchPanic,
     query,
     routes::{Action, Found, Verb, family_of, find, model_verb},
@@ -30,12 +31,15 @@ pub(crate) struct Edge {
     pub(crate) upload_limit: u64,
     pub(crate) bodies: BodyBudget,
     pub(crate) stop: Stop,
+    /// `None` where no admin API is served.
+    pub(crate) admin: Option<Admin>,
 }
 
 impl Service for Edge {
     type Body = Body;
 
     async fn call(&self, request: Request) -> Response<Body> {
+        crash_point("after-accept");
         let received = Instant::now();
         let request_id = self.gateway.shared().ids.next("req_");
         let dialect = dialect_at(request.uri.path(), &request.headers);
@@ -90,6 +94,22 @@ impl Edge {
             mut body,
             peer,
         } = request;
+        if uri.path().starts_with("/admin/")
+            && let Some(admin) = &self.admin
+        {
+            let request = AdminRequest {
+                method,
+                path: uri.path(),
+                query: uri.query(),
+                headers: &headers,
+                body: &mut body,
+                peer: peer.ip(),
+                request_id: &request_id,
+            };
+            return Box::pin(admin.answer(&self.gateway, request))
+                .await
+                .map_err(|(error, allow)| Refusal { error, allow });
+        }
         let (action, id) = route(&method, uri.path())?;
         if matches!(action, Action::Live | Action::Ready) {
             return Ok(match action {
@@ -101,6 +121,7 @@ impl Edge {
         let caller =
             self.gateway
                 .authenticate(Role::Model, &headers, uri.query(), query_key.as_deref())?;
+        crash_point("after-auth");
         let operation = action.operation(id);
         self.gateway.permit(&caller, operation, peer.ip())?;
         // A call of a model is admitted when its size is known.
@@ -249,7 +270,7 @@ impl Edge {
         asked: Asked,
         body: &mut RequestBody,
     ) -> Result<(Inbound, Share)> {
-        check_media(&asked.headers)?;
+        media::check_json(&asked.headers)?;
         let (body, share) = self.read(body).await?;
         let inbound = Inbound {
             dialect,
@@ -327,33 +348,6 @@ fn route<'p>(method: &Method, path: &'p str) -> Result<(Action, &'p str), Refusa
     }
 }
 
-/// Only plain JSON is read: what a proxy or a browser form may have made of it is refused by name.
-fn check_media(headers: &HeaderMap) -> Result<()> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let message = "Compressed request bodies are not read here. Send the JSON as it is.";
-        return Err(Error::new(Kind::UnsupportedMedia, "unsupported_encoding", message).closing());
-    }
-    let media = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let (kind, parameters) = media.split_once(';').unwrap_or((media, ""));
-    let charset = parameters
-        .split(';')
-        .filter_map(|parameter| parameter.trim().split_once('='))
-        .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
-        .map_or("utf-8", |(_, charset)| charset.trim_matches('"'));
-    if kind.trim().eq_ignore_ascii_case("application/json") && charset.eq_ignore_ascii_case("utf-8")
-    {
-        return Ok(());
-    }
-    let message =
-        "The body must be JSON in UTF-8. Send the header `Content-Type: application/json`.";
-    Err(Error::new(Kind::UnsupportedMedia, "unsupported_media_type", message).closing())
-}
-
 /// The key in the address, where the dialect has it there (`?key=`, trap T48). It is read and never written.
 fn query_key(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<String> {
     (family_of(path, headers) == Family::Gemini)
@@ -387,58 +381,5 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self { error, allow: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn media(fields: &[(&'static str, &'static str)]) -> String {
-        let headers: HeaderMap = fields
-            .iter()
-            .map(|(name, value)| {
-                (
-                    header::HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
-            .collect();
-        check_media(&headers).map_or_else(|error| error.code().to_owned(), |()| "read".to_owned())
-    }
-
-    #[test]
-    fn h28_only_json_in_utf8_is_read() {
-        for good in [
-            "application/json",
-            "Application/JSON; charset=UTF-8",
-            "application/json;charset=\"utf-8\"",
-        ] {
-            assert_eq!(media(&[("content-type", good)]), "read", "{good}");
-        }
-        for bad in [
-            "",
-            "text/plain",
-            "application/json; charset=utf-16",
-            "multipart/form-data; boundary=x",
-        ] {
-            assert_eq!(
-                media(&[("content-type", bad)]),
-                "unsupported_media_type",
-                "{bad}"
-            );
-        }
-        assert_eq!(media(&[]), "unsupported_media_type");
-    }
-
-    #[test]
-    fn h27_compressed_bodies_are_refused() {
-        for encoding in ["gzip", "br", "zstd", "gzip, gzip"] {
-            let fields = [
-                ("content-type", "application/json"),
-                ("content-encoding", encoding),
-            ];
-            assert_eq!(media(&fields), "unsupported_encoding", "{encoding}");
-        }
     }
 }

@@ -23,13 +23,14 @@ use tollgate_config::ServerSettings;
 use tollgate_gateway::{Gateway, Shared};
 use tollgate_http1::{Settings, Stop};
 
-use crate::{budget::BodyBudget, edge::Edge};
+use crate::{admin::Admin, budget::BodyBudget, edge::Edge};
 
 /// A bound address, not yet served.
 #[derive(Debug)]
 pub struct Server {
     listener: std::net::TcpListener,
     settings: ServerSettings,
+    admin: Option<Admin>,
 }
 
 /// A service at work.
@@ -55,12 +56,27 @@ impl Server {
     pub fn bind(settings: ServerSettings) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(settings.listen)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, settings })
+        Ok(Self {
+            listener,
+            settings,
+            admin: None,
+        })
+    }
+
+    /// Serves the admin API, too.
+    #[must_use]
+    pub fn with_admin(mut self, admin: Admin) -> Self {
+        self.admin = Some(admin);
+        self
     }
 
     /// Starts the threads; the service answers from now on.
     pub fn start(self, shared: &Arc<Shared>) -> io::Result<Running> {
-        let Self { listener, settings } = self;
+        let Self {
+            listener,
+            settings,
+            admin,
+        } = self;
         let address = listener.local_addr()?;
         let stop = Stop::new();
         let bodies = BodyBudget::new(settings.limits.in_flight_body_bytes);
@@ -75,6 +91,7 @@ impl Server {
                 upload_limit: settings.limits.upload_bytes,
                 bodies: bodies.clone(),
                 stop: stop.clone(),
+                admin: admin.clone(),
             });
             let serving =
                 serve_connections(receiver, edge, Arc::new(framing(&settings)), load.clone());
@@ -134,6 +151,8 @@ fn spawn(
         .build()?;
     std::thread::Builder::new().name(name).spawn(move || {
         runtime.block_on(work);
+        // What still runs on this thread is ended, and booked, before the thread counts as gone.
+        drop(runtime);
         drop(alive);
     })?;
     Ok(())

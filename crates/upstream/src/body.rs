@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
-use tollgate_base::{Error, Kind, Result};
+use tollgate_base::{Error, Kind, Result, crash_point};
 
 use crate::{Endpoint, pool::Pool};
 
@@ -83,7 +83,16 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
         match &mut self.0 {
-            Sent::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Sent::Whole(bytes) => {
+                // The head is written before its body is asked for.
+                if bytes.is_some() {
+                    crash_point("after-head-sent");
+                    crash_point("mid-body");
+                } else {
+                    crash_point("after-body");
+                }
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
             Sent::Pieces { ended: true, .. } => Poll::Ready(None),
             Sent::Pieces {
                 source,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, Method, Request, Response, Uri, header};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::timeout;
+use tollgate_base::crash_point;
 
 use crate::{
     Endpoint, Fault, ReplyBody, RequestBody, body::Lease, connect, fault::Progress, pool::Pool,
@@ -82,11 +83,13 @@ impl Client {
         mut sender: SendRequest<RequestBody>,
         request: Request<RequestBody>,
     ) -> Result<Response<ReplyBody>, Unsent> {
+        crash_point("after-connect");
         let answer = timeout(self.timeouts.first_byte, sender.try_send_request(request))
             .await
             .map_err(|_| Unsent::Lost(Fault::first_byte_timeout()))?;
         match answer {
             Ok(response) => {
+                crash_point("after-resp-head");
                 let lease = Lease {
                     sender,
                     endpoint: endpoint.clone(),

@@ -111,16 +111,21 @@ impl Price {
             let rates = Bucket::ALL.into_iter().filter(possible);
             rates.filter_map(|bucket| self.rate(terms, bucket)).max()
         };
-        let pieces = ask.pieces.iter().filter(|(_, count)| *count > 0);
-        let pieces: Option<Vec<_>> = pieces
-            .map(|&(bucket, count)| Some((count, self.rate(terms, bucket)?)))
-            .collect();
-        let pieces = pieces?;
-        // A model that charges by the piece alone (pictures, speech) has no rate for tokens.
-        let no_tokens = || (ask.input == 0 || !pieces.is_empty()).then_some(Rate::FREE);
+        let asked: Vec<_> = ask.pieces.iter().filter(|(_, count)| *count > 0).collect();
+        let priced = asked
+            .iter()
+            .filter_map(|&&(bucket, count)| Some((count, self.rate(terms, bucket)?)));
+        let pieces: Vec<_> = priced.collect();
+        let (input, output) = (dearest(Bucket::is_input), dearest(Bucket::is_output));
+        // A model charges for the same thing by the piece (pictures, speech) or by the token.
+        if pieces.len() < asked.len() && output.is_none() {
+            return None;
+        }
+        let by_piece = (!pieces.is_empty()).then_some(Rate::FREE);
+        let no_tokens = (ask.input == 0).then_some(Rate::FREE);
         Some(Line {
-            input: dearest(Bucket::is_input).or_else(no_tokens)?,
-            output: dearest(Bucket::is_output),
+            input: input.or(by_piece).or(no_tokens)?,
+            output: output.or(by_piece),
             pieces,
         })
     }
@@ -129,10 +134,12 @@ impl Price {
     /// cannot serve sooner or faster.
     fn tiers_of(&self, asked: Option<ServiceTier>) -> Vec<ServiceTier> {
         match asked {
-            Some(ServiceTier::Priority) => vec![ServiceTier::Standard, ServiceTier::Priority],
-            Some(ServiceTier::Fast) => vec![ServiceTier::Standard, ServiceTier::Fast],
-            Some(tier) => vec![tier],
-            None => {
+            Some(tier @ (ServiceTier::Priority | ServiceTier::Fast)) if self.lists(tier) => {
+                vec![ServiceTier::Standard, tier]
+            }
+            Some(tier) if self.lists(tier) => vec![tier],
+            // A tier that the model does not list says nothing of where it will be served.
+            Some(_) | None => {
                 let chosen =
                     |tier: &ServiceTier| !matches!(tier, ServiceTier::Batch | ServiceTier::Fast);
                 [ServiceTier::Standard]
@@ -141,6 +148,12 @@ impl Price {
                     .collect()
             }
         }
+    }
+}
+
+impl Price {
+    fn lists(&self, tier: ServiceTier) -> bool {
+        tier == ServiceTier::Standard || self.tiers().any(|listed| listed == tier)
     }
 }
 

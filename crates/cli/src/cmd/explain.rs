@@ -92,7 +92,7 @@ fn explain(arguments: &Arguments) -> Result<Rendered> {
     render_request(to, &request, target)
 }
 
-fn dialect(name: &str) -> Option<Dialect> {
+pub(super) fn dialect(name: &str) -> Option<Dialect> {
     DIALECTS
         .iter()
         .find(|(known, _)| *known == name)
@@ -111,7 +111,7 @@ fn destination(name: &str) -> Option<&'static ProviderRow> {
     })
 }
 
-fn unknown(option: &str, name: &str) -> Error {
+pub(super) fn unknown(option: &str, name: &str) -> Error {
     let names: Vec<_> = DIALECTS[..5].iter().map(|(name, _)| *name).collect();
     Error::invalid_value(
         format!("--{option}"),

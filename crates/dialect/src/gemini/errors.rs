@@ -126,6 +126,8 @@ fn status_name(kind: Kind) -> &'static str {
         | Kind::UnsupportedMedia
         | Kind::ExpectationFailed
         | Kind::Misdirected
+        | Kind::Unprocessable
+        | Kind::Precondition
         | Kind::HeadersTooLarge => "INVALID_ARGUMENT",
         Kind::Authentication => "UNAUTHENTICATED",
         Kind::Billing | Kind::RateLimit | Kind::Quota => "RESOURCE_EXHAUSTED",

@@ -37,6 +37,16 @@ pub(crate) fn read_head(raw: &RawObject) -> Result<Head> {
     check_contents(raw)?;
     let path = "generationConfig";
     let config = shaped(top(raw, path), path, Shape::Object)?.unwrap_or(Json::new("{}"));
+    for name in ["maxOutputTokens", "candidateCount", "thinkingConfig"] {
+        if config
+            .fields()
+            .filter(|(key, _)| is_named(key, name))
+            .count()
+            > 1
+        {
+            return Err(twice(&format!("{path}.{name}")));
+        }
+    }
     let max_output_tokens = integer(config, "maxOutputTokens", path, 1..=COUNT_LIMIT)?;
     let candidates = integer(config, "candidateCount", path, 1..=128)?.unwrap_or(1);
     number(config, "temperature", path, 0.0..=2.0)?;
@@ -62,12 +72,15 @@ pub(crate) fn read_head(raw: &RawObject) -> Result<Head> {
 pub(super) fn no_field_twice(raw: &RawObject, names: &[&str]) -> Result<()> {
     for name in names {
         if raw.fields().filter(|(key, _)| is_named(key, name)).count() > 1 {
-            let message = format!("The field `{name}` occurs twice.");
-            let error = Error::new(Kind::InvalidRequest, "duplicate_field", message);
-            return Err(error.with_param(*name));
+            return Err(twice(name));
         }
     }
     Ok(())
+}
+
+fn twice(path: &str) -> Error {
+    let message = format!("The field `{path}` occurs twice.");
+    Error::new(Kind::InvalidRequest, "duplicate_field", message).with_param(path)
 }
 
 fn check_contents(raw: &RawObject) -> Result<()> {

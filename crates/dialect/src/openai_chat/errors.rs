@@ -68,6 +68,8 @@ fn type_of_kind(kind: Kind) -> &'static str {
         | Kind::UnsupportedMedia
         | Kind::ExpectationFailed
         | Kind::Misdirected
+        | Kind::Unprocessable
+        | Kind::Precondition
         | Kind::HeadersTooLarge
         | Kind::NotSupported => "invalid_request_error",
         Kind::Authentication => "authentication_error",

@@ -152,6 +152,11 @@ pub(crate) struct WireUsage {
     completion_tokens: Count,
     #[serde(default)]
     total_tokens: Count,
+    /// Moonshot's word for what was read from the prompt cache, and DeepSeek's.
+    #[serde(default)]
+    cached_tokens: Count,
+    #[serde(default)]
+    prompt_cache_hit_tokens: Count,
     #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
@@ -270,7 +275,9 @@ impl WireUsage {
         let prompt = self.prompt_tokens.0.unwrap_or(0);
         let details = self.prompt_tokens_details.unwrap_or_default();
         let mut input = prompt;
-        let cache_read = take(details.cached_tokens, &mut input);
+        let cached = details.cached_tokens.0.or(self.cached_tokens.0);
+        let cached = cached.or(self.prompt_cache_hit_tokens.0);
+        let cache_read = take(Count(cached), &mut input);
         let cache_write = take(details.cache_write_tokens, &mut input);
         let audio_input = take(details.audio_tokens, &mut input);
         let image_input = take(details.image_tokens, &mut input);
@@ -282,7 +289,15 @@ impl WireUsage {
         };
         let mut output = self.completion_tokens.0.or_else(total_says).unwrap_or(0);
         let details = self.completion_tokens_details.unwrap_or_default();
-        let reasoning = take(details.reasoning_tokens, &mut output);
+        // Some servers (xAI) count reasoning beside the completion; their total says so.
+        let outside = |reasoning: u64| {
+            let sum = prompt.saturating_add(output).saturating_add(reasoning);
+            reasoning > 0 && self.total_tokens.0.is_some_and(|total| total >= sum)
+        };
+        let reasoning = match details.reasoning_tokens.0 {
+            Some(reasoning) if outside(reasoning) => Some(reasoning),
+            _ => take(details.reasoning_tokens, &mut output),
+        };
         let audio_output = take(details.audio_tokens, &mut output);
         let image_output = take(details.image_tokens, &mut output);
         Usage {
@@ -554,6 +569,40 @@ impl UsageOut {
                 reasoning_tokens: usage.reasoning,
                 audio_tokens: usage.audio_output,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Usage {
+        serde_json::from_str::<WireUsage>(json).unwrap().to_usage()
+    }
+
+    #[test]
+    fn reasoning_is_counted_whole_where_the_total_says_that_it_stands_outside() {
+        // xAI's own example: <https://docs.x.ai/docs/key-information/consumption-and-rate-limits>.
+        let outside = read(
+            r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+        );
+        assert_eq!((outside.output, outside.reasoning), (9, Some(94)));
+        let inside = read(
+            r#"{"prompt_tokens":32,"completion_tokens":103,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
+        );
+        assert_eq!((inside.output, inside.reasoning), (9, Some(94)));
+    }
+
+    #[test]
+    fn what_was_read_from_the_cache_is_read_in_each_vendors_words() {
+        for json in [
+            r#"{"prompt_tokens":100,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":60}}"#,
+            r#"{"prompt_tokens":100,"completion_tokens":1,"cached_tokens":60}"#,
+            r#"{"prompt_tokens":100,"completion_tokens":1,"prompt_cache_hit_tokens":60,"prompt_cache_miss_tokens":40}"#,
+        ] {
+            let usage = read(json);
+            assert_eq!((usage.input, usage.cache_read), (40, Some(60)), "{json}");
         }
     }
 }

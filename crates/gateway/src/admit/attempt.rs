@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tollgate_base::{Money, Provenance, Result, Usage, crash_point};
+use tollgate_base::{Moment, Money, Provenance, Result, ServiceTier, Usage, crash_point};
 use tollgate_dialect::{Dialect, RawObject, ir::Block, parse_response};
 use tollgate_ledger::Durable;
 use tollgate_policy::{
@@ -32,6 +32,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) model: &'a str,
     pub(crate) pricing: Pricing,
     pub(crate) price_version: &'a str,
+    /// The service tier that was asked for.
+    pub(crate) tier: ServiceTier,
     /// Upper bounds in tokens; the output is that of all candidates together.
     pub(crate) input: u64,
     pub(crate) output: u64,
@@ -44,13 +46,19 @@ pub(crate) struct Offer<'a> {
 #[derive(Debug)]
 pub(crate) struct Booking {
     shared: Arc<Shared>,
-    /// What it holds of budgets, and of the limits of its provider and its target.
-    held: Vec<Held>,
+    /// What it holds of budgets.
+    money: Option<Held>,
+    /// What it holds of the limits of its provider and its target; those of its caller are held by the call.
+    load: Option<Held>,
     pricing: Pricing,
     opening: Box<Opening>,
     state: State,
     began: Instant,
     first_event: Option<Instant>,
+    tier: ServiceTier,
+    /// What came of an answer that broke off before anybody was told of it.
+    said: Usage,
+    seen: u64,
     /// For a provider that does not say what went in.
     input: InputEstimate,
     counter: ConversationCounter,
@@ -64,6 +72,9 @@ enum InputEstimate {
     /// An upper bound: the request was too large to be kept.
     Bound(u64),
 }
+
+/// What the books can hold of one attempt: nine billion dollars.
+const LARGEST_HOLD: Money = Money::from_nanos(9_000_000_000_000_000_000);
 
 /// The largest request that is kept until its answer has ended, in bytes.
 const KEPT_REQUEST: usize = 1024 * 1024;
@@ -132,7 +143,11 @@ impl Booking {
         crash_point("after-reserve");
         Ok(Self {
             shared: shared.clone(),
-            held: vec![money, load],
+            money: Some(money),
+            load: Some(load),
+            tier: offer.tier,
+            said: Usage::default(),
+            seen: 0,
             input: InputEstimate::of(&offer),
             counter: offer.counter,
             pricing: offer.pricing.clone(),
@@ -152,9 +167,24 @@ impl Booking {
     pub(crate) fn dispatch(&mut self) -> Result<()> {
         let ledger = &self.shared.books.ledger;
         ledger.begin(&self.opening)?;
-        ledger.dispatched(&self.opening.id)?;
+        if let Err(error) = ledger.dispatched(&self.opening.id) {
+            // Nothing is sent, and the row says so as soon as it can be written.
+            if let Err(failed) = ledger.release(&self.opening.id) {
+                tracing::error!(attempt = %self.opening.id, "an attempt could not be released: {failed}");
+            }
+            return Err(error);
+        }
         self.state = State::Dispatched;
         Ok(())
+    }
+
+    /// An answer broke off before anybody was told of it; this is what was seen.
+    pub(crate) fn broke_off(&mut self, said: Usage, seen: u64) {
+        self.said = said;
+        if self.said.provenance == Provenance::Reported {
+            self.said.provenance = Provenance::Partial;
+        }
+        self.seen = seen;
     }
 
     /// What so many tokens of output would cost more; nothing where the price is not known.
@@ -189,12 +219,12 @@ impl Booking {
                 provenance: Provenance::Reported,
                 ..Usage::default()
             },
-            Sent::Maybe => Usage::default(),
+            Sent::Maybe | Sent::Accepted => self.said,
         };
         let end = End {
             outcome: AttemptOutcome::Failed,
             usage,
-            seen: 0,
+            seen: self.seen,
             code: failure.error.code(),
         };
         self.settle(end)
@@ -207,26 +237,34 @@ impl Booking {
 
     fn end(&mut self, end: End<'_>) -> Option<Booked> {
         let at = self.shared.clock.moment();
-        let held = std::mem::take(&mut self.held);
         if std::mem::replace(&mut self.state, State::Ended) != State::Dispatched {
-            for held in held {
-                held.settle(at, Actual::Nothing);
-            }
+            self.give_back(at, Actual::Nothing, Actual::Nothing);
             return None;
         }
         crash_point("after-usage");
-        let usage = completed(end.usage, end.seen, || self.input.tokens(&self.counter));
+        let mut usage = completed(end.usage, end.seen, || self.input.tokens(&self.counter));
+        if usage.provenance != Provenance::Reported && usage.tier == ServiceTier::Standard {
+            // Nobody said where it was served: where it was asked to be.
+            usage.tier = self.tier;
+        }
         let (cost, unit_prices) = self.pricing.cost(&usage);
-        let used = Used {
+        let actual = |used| {
+            if usage.provenance == Provenance::Reported {
+                Actual::Exact(used)
+            } else {
+                Actual::AtLeast(used)
+            }
+        };
+        // Each limit and each budget is told of a call once: tokens by one hold, money by the other.
+        let spent = actual(Used {
+            money: cost.known(),
+            ..Used::default()
+        });
+        let tokens = actual(Used {
             input_tokens: usage.input_total(),
             output_tokens: usage.output_total(),
-            money: cost.known(),
-        };
-        let actual = if usage.provenance == Provenance::Reported {
-            Actual::Exact(used)
-        } else {
-            Actual::AtLeast(used)
-        };
+            money: None,
+        });
         let durable = self.shared.books.ledger.settle(&Settlement {
             id: self.opening.id.clone(),
             at: at.wall,
@@ -238,19 +276,23 @@ impl Booking {
             first_event_ms: self.first_event.map(|at| millis(at - self.began)),
             duration_ms: millis(self.began.elapsed()),
         });
-        let books = &self.shared.books;
-        for held in held {
-            for crossing in held.settle(at, actual) {
-                books.notify(Notice::Crossed(crossing));
-            }
-        }
+        self.give_back(at, spent, tokens);
         self.tell(cost);
         Some(Booked {
             durable,
             usage,
             cost,
-            actual,
+            actual: tokens,
         })
+    }
+
+    fn give_back(&mut self, at: Moment, spent: Actual, tokens: Actual) {
+        for (held, actual) in [(self.money.take(), spent), (self.load.take(), tokens)] {
+            let Some(held) = held else { continue };
+            for crossing in held.settle(at, actual) {
+                self.shared.books.notify(Notice::Crossed(crossing));
+            }
+        }
     }
 
     fn tell(&self, cost: Cost) {
@@ -312,7 +354,7 @@ impl Offer<'_> {
             provider: self.provider.to_owned(),
             model: self.model.to_owned(),
             stream: self.stream,
-            held: self.money,
+            held: self.money.map(|held| held.min(LARGEST_HOLD)),
             held_input: self.input,
             held_output: self.output,
             price_version: self.price_version.to_owned(),

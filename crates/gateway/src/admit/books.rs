@@ -15,6 +15,8 @@ pub struct Books {
     pub admission: Admission,
     pub rules: ArcSwap<Rules>,
     pub ledger: Ledger,
+    /// Held by whoever takes over a change of rules or keys: an older state never follows a newer one.
+    pub changing: Mutex<()>,
     /// When each key was used last, since the last time somebody asked.
     used: Mutex<HashMap<String, UnixMillis>>,
     /// Who is told of what people may want to know.
@@ -42,6 +44,7 @@ impl Books {
             admission: Admission::default(),
             rules: ArcSwap::from_pointee(rules),
             ledger,
+            changing: Mutex::default(),
             used: Mutex::default(),
             notices,
         }

@@ -15,10 +15,11 @@ mod price;
 mod size;
 
 pub use books::{Books, Notice};
+pub use size::request_tokens;
 
 pub(crate) use attempt::{Booked, Booking, End, Offer};
 pub(crate) use call::{Asker, CallHold};
 pub(crate) use meter::Meter;
 pub(crate) use offer::{Admitted, Declined, admit, counter, price_of};
-pub(crate) use price::{Pricing, pricing, pricing_at};
+pub(crate) use price::{Pricing, pricing, pricing_at, unbounded};
 pub(crate) use size::{Size, counted};

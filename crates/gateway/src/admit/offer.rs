@@ -9,6 +9,7 @@ use super::{
     Asker, Pricing, Size,
     attempt::{Booking, Offer},
     call::Precision,
+    price::unbounded,
     pricing,
 };
 use crate::{
@@ -66,6 +67,7 @@ pub(crate) fn admit(
         pricing: pricing(attempt.snapshot, target).map_err(Declined::Target)?,
         output: size.output(target.traits()),
     };
+    bid.check_price().map_err(Declined::Target)?;
     let refusal = match bid.book(Precision::Rough, bid.output) {
         Ok(booking) => return Ok(bid.admitted(booking, bid.output)),
         Err(refusal) => refusal,
@@ -91,12 +93,12 @@ pub(crate) fn admit(
 /// The most that asking this target would cost; the order of "cheaper".
 pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size) -> Option<Money> {
     let pricing = pricing(attempt.snapshot, target).ok()?;
-    let input = size.input(Precision::Rough, &counter(target));
+    let input = size.bound(Precision::Rough, &counter(target), target.traits());
     let ask = ask(size, target, attempt, input);
     pricing.most(&ask, size.output(target.traits()))
 }
 
-fn ask<'a>(size: &Size, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
+fn ask<'a>(size: &'a Size, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
     let wire = match &target.place {
         Place::Provider(provider) => provider.service(attempt.call.dialect),
         Place::BuiltIn => None,
@@ -106,6 +108,7 @@ fn ask<'a>(size: &Size, target: &Target, attempt: &Attempt<'_>, input: u64) -> A
         candidates: size.candidates,
         tier: size.tier(),
         without: wire.map_or(&[], |service| size.without(service.dialect)),
+        pieces: size.pieces(),
         ..Ask::default()
     }
 }
@@ -129,7 +132,9 @@ impl Bid<'_> {
             number,
             ..
         } = *self.attempt;
-        let input = self.size.input(precision, &self.counter);
+        let input = self
+            .size
+            .bound(precision, &self.counter, self.target.traits());
         let ask = ask(self.size, self.target, self.attempt, input);
         let offer = Offer {
             id: AttemptId {
@@ -143,6 +148,7 @@ impl Bid<'_> {
             stream: call.head.stream,
             provider: self.target.place.name(),
             model: &self.target.model,
+            tier: self.size.tier().unwrap_or_default(),
             pricing: self.pricing.clone(),
             price_version: snapshot.prices.version(),
             input,
@@ -152,8 +158,20 @@ impl Bid<'_> {
         Booking::admit(&gateway.shared, offer)
     }
 
+    /// A call whose most is not known is held by no budget: it is treated as one without a price.
+    fn check_price(&self) -> Result<(), Error> {
+        let ask = ask(self.size, self.target, self.attempt, 1);
+        let is_bounded = self.pricing.most(&ask, self.output).is_some();
+        if is_bounded || matches!(self.pricing, Pricing::Unknown) {
+            return Ok(());
+        }
+        unbounded(self.attempt.snapshot, &self.target.name())
+    }
+
     fn output_within(&self, room: Money) -> Option<u64> {
-        let input = self.size.input(Precision::Exact, &self.counter);
+        let input = self
+            .size
+            .bound(Precision::Exact, &self.counter, self.target.traits());
         let ask = ask(self.size, self.target, self.attempt, input);
         let output = self.pricing.output_within(&ask, room)?.min(self.output);
         (output >= LEAST_OUTPUT).then_some(output)

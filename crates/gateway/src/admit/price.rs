@@ -39,19 +39,28 @@ pub(crate) fn pricing_at(snapshot: &Snapshot, provider: &str, model: &str) -> Re
         Some(price) if price.is_free() => Ok(Pricing::Free),
         Some(price) => Ok(Pricing::Known(Arc::new(price.clone()))),
         None if snapshot.config.ledger.unknown_price == UnknownPrice::Book => Ok(Pricing::Unknown),
-        None => {
-            let name = format!("{provider}/{model}");
-            let message = format!(
-                "The price of {} is not known, so that its cost could not be booked. Add [prices.\"{}\"] to the \
-                 settings, or set `ledger.unknown_price = \"book\"`.",
-                quote(&name),
-                name.escape_default()
-            );
-            Err(Error::new(Kind::InvalidRequest, "price_unknown", message)
-                .with_param("model")
-                .with_should_retry(false))
-        }
+        None => Err(unknown(&format!("{provider}/{model}"))),
     }
+}
+
+/// What is done with a call whose most cannot be told, because its price has no figure for a part of it.
+pub(crate) fn unbounded(snapshot: &Snapshot, target: &str) -> Result<()> {
+    match snapshot.config.ledger.unknown_price {
+        UnknownPrice::Book => Ok(()),
+        UnknownPrice::Refuse => Err(unknown(target)),
+    }
+}
+
+fn unknown(target: &str) -> Error {
+    let message = format!(
+        "The price of {} is not known, so that its cost could not be booked. Add [prices.\"{}\"] to the settings, \
+         or set `ledger.unknown_price = \"book\"`.",
+        quote(target),
+        target.escape_default()
+    );
+    Error::new(Kind::InvalidRequest, "price_unknown", message)
+        .with_param("model")
+        .with_should_retry(false)
 }
 
 impl Pricing {

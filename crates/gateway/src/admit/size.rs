@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tollgate_base::ServiceTier;
+use tollgate_base::{Result, ServiceTier};
 use tollgate_catalog::price::Bucket;
 use tollgate_dialect::{
     Countable, CountedImage, Dialect, ImageSource, ModelTraits, RawObject, countable, input_bound,
@@ -27,10 +27,59 @@ pub(crate) struct Size {
     /// The key's own largest output.
     key_output: Option<u64>,
     rough: OnceLock<u64>,
+    /// More goes in than the request itself: what a provider keeps or fetches.
+    is_open_ended: bool,
+    pieces: Vec<(Bucket, u64)>,
 }
 
+/// Fields of a request by which a provider adds what it keeps: earlier turns, caches, stored prompts, searches.
+const KEPT: [&str; 6] = [
+    "previous_response_id",
+    "conversation",
+    "cachedContent",
+    "cached_content",
+    "web_search_options",
+    "container",
+];
+/// Tools that the provider runs, whose results go in as input.
+const HOSTED_TOOLS: [&str; 12] = [
+    "web_search",
+    "web_fetch",
+    "google_search",
+    "googleSearch",
+    "file_search",
+    "fileSearch",
+    "code_interpreter",
+    "code_execution",
+    "codeExecution",
+    "url_context",
+    "urlContext",
+    "\"mcp\"",
+];
+/// Media by their address or id, whose size nobody here knows.
+const FAR_MEDIA: [&[u8]; 4] = [b"file_id", b"file_url", b"fileUri", b"file_uri"];
+/// Media in the body that are no images: they are no more tokens than bytes.
+const NEAR_MEDIA: [&[u8]; 6] = [
+    b"application/pdf",
+    b"file_data",
+    b"input_audio",
+    b"audio/",
+    b"video/",
+    b"\"document\"",
+];
+/// The context of a model that is not known, in tokens.
+const CONTEXT: u64 = 1_000_000;
+/// Searches of a call that names no limit of its own.
+const SEARCHES: u64 = 10;
+
+/// More than any model answers with, in tokens: a larger maximum is one without meaning.
+const LARGEST_OUTPUT: u64 = 10_000_000;
+/// The output of a legacy completion that names no maximum (digest section 4).
+const COMPLETION: u64 = 16;
+
 /// Words of a request by which its author asks for a prompt cache of Anthropic's.
-const CACHE_MARKS: [&[u8]; 2] = [b"cache_control", b"cachePoint"];
+/// An escape may hide them.
+const CACHE_MARKS: [&[u8]; 3] = [b"cache_control", b"cachePoint", b"\\u"];
 const CACHE_WRITES: [Bucket; 2] = [Bucket::CacheWrite, Bucket::CacheWriteLong];
 
 impl Size {
@@ -43,17 +92,46 @@ impl Size {
             default_output,
             key_output,
             rough: OnceLock::new(),
+            is_open_ended: is_open_ended(&call.raw),
+            pieces: pieces(&call.raw),
         }
     }
 
-    /// At most so many tokens go in, as this model counts.
-    pub(crate) fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
-        let rough = *self.rough.get_or_init(|| bytes(self.dialect, &self.raw));
-        if precision == Precision::Rough {
+    /// At most so many tokens go in at this model; where a provider adds what it keeps, all that its context holds.
+    pub(crate) fn bound(
+        &self,
+        precision: Precision,
+        counter: &ConversationCounter,
+        traits: &ModelTraits,
+    ) -> u64 {
+        let own = self.input(precision, counter);
+        if self.is_open_ended {
+            own.max(traits.context_window.unwrap_or(CONTEXT))
+        } else {
+            own
+        }
+    }
+
+    /// What a provider may charge by the piece: searches.
+    pub(crate) fn pieces(&self) -> &[(Bucket, u64)] {
+        &self.pieces
+    }
+
+    /// At most so many tokens of the request itself go in, as this model counts.
+    fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
+        let rough = *self.rough.get_or_init(|| {
+            let own = bytes(self.dialect, &self.raw);
+            own.max(media_bytes(&self.raw))
+        });
+        // Counting takes time that the thread has not; what is that long is bound by its bytes.
+        if precision == Precision::Rough || self.raw.bytes().len() > COUNTED {
             return rough;
         }
         match countable(self.dialect, &self.raw) {
-            Ok(what) => what.tokens + counter.upper(&conversation(&what)),
+            Ok(what) => {
+                let counted = what.tokens + counter.upper(&conversation(&what, &self.raw));
+                counted.max(media_bytes(&self.raw)).min(rough)
+            }
             Err(_) => rough,
         }
     }
@@ -64,10 +142,19 @@ impl Size {
         if self.dialect.is_embeddings() {
             return 0;
         }
-        [self.key_output, traits.max_output_tokens]
-            .into_iter()
-            .flatten()
-            .fold(self.asked_output.unwrap_or(self.default_output), u64::min)
+        let default = if self.dialect == Dialect::OpenAiCompletions {
+            self.default_output.min(COMPLETION)
+        } else {
+            self.default_output
+        };
+        [
+            self.key_output,
+            traits.max_output_tokens,
+            Some(LARGEST_OUTPUT),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.asked_output.unwrap_or(default), u64::min)
     }
 
     /// Whether the caller could get more than `output` unless the provider is told.
@@ -82,8 +169,9 @@ impl Size {
 
     /// The tier that the request asks for, where it does.
     pub(crate) fn tier(&self) -> Option<ServiceTier> {
-        let text = |field| self.raw.get(field).map(|json| json.trim_matches('"'));
-        match (text("service_tier"), text("speed")) {
+        let text = |field| -> Option<String> { serde_json::from_str(self.raw.get(field)?).ok() };
+        let (tier, speed) = (text("service_tier"), text("speed"));
+        match (tier.as_deref(), speed.as_deref()) {
             (_, Some("fast")) | (Some("ultrafast"), _) => Some(ServiceTier::Fast),
             (Some("default" | "standard_only" | "standard"), _) => Some(ServiceTier::Standard),
             (Some("flex"), _) => Some(ServiceTier::Flex),
@@ -106,21 +194,91 @@ impl Size {
     }
 }
 
+/// The largest request that is counted while its caller waits, in bytes.
+const COUNTED: usize = 256 * 1024;
+
+fn is_open_ended(raw: &RawObject) -> bool {
+    let names = |field: &&str| raw.get(field).is_some_and(|json| json != "null");
+    let tools = raw.get("tools").unwrap_or_default();
+    // A prompt of the Responses API may be one that the provider keeps: then it is an object.
+    let keeps_prompt = raw.get("prompt").is_some_and(|json| json.starts_with('{'));
+    keeps_prompt
+        || KEPT.iter().any(|field| names(field))
+        || HOSTED_TOOLS.iter().any(|name| tools.contains(name))
+        || holds(raw, &FAR_MEDIA)
+}
+
+/// Searches that a provider may run for the call.
+fn pieces(raw: &RawObject) -> Vec<(Bucket, u64)> {
+    let tools = raw.get("tools").unwrap_or_default();
+    let offers =
+        |name: &&str| name.to_ascii_lowercase().contains("search") && tools.contains(*name);
+    if HOSTED_TOOLS.iter().any(|name| offers(name)) || raw.get("web_search_options").is_some() {
+        vec![(Bucket::Search, SEARCHES)]
+    } else {
+        Vec::new()
+    }
+}
+
+/// A bound for what is in the body and is neither text nor an image.
+fn media_bytes(raw: &RawObject) -> u64 {
+    if holds(raw, &NEAR_MEDIA) {
+        raw.bytes().len() as u64
+    } else {
+        0
+    }
+}
+
+fn holds(raw: &RawObject, marks: &[&[u8]]) -> bool {
+    let body = raw.bytes();
+    marks
+        .iter()
+        .any(|mark| memchr::memmem::find(body, mark).is_some())
+}
+
 /// The tokens of a request, as well as they can be told.
 pub(crate) fn counted(dialect: Dialect, raw: &RawObject, counter: &ConversationCounter) -> u64 {
-    match countable(dialect, raw) {
-        Ok(what) => what.tokens + counter.count(&conversation(&what)),
-        Err(_) => bytes(dialect, raw),
-    }
+    request_tokens(dialect, raw, counter).map_or_else(|_| bytes(dialect, raw), |(count, _)| count)
+}
+
+/// The tokens of a request as this model counts, as well as they can be told and at most.
+pub fn request_tokens(
+    dialect: Dialect,
+    raw: &RawObject,
+    counter: &ConversationCounter,
+) -> Result<(u64, u64)> {
+    let what = countable(dialect, raw)?;
+    let conversation = conversation(&what, raw);
+    let (count, upper) = (counter.count(&conversation), counter.upper(&conversation));
+    Ok((
+        what.tokens.saturating_add(count),
+        what.tokens.saturating_add(upper),
+    ))
 }
 
 /// The bytes of what is counted; of a request that is not understood, all of them.
 fn bytes(dialect: Dialect, raw: &RawObject) -> u64 {
-    input_bound(dialect, raw).unwrap_or(raw.bytes().len() as u64)
+    let own = input_bound(dialect, raw).unwrap_or(raw.bytes().len() as u64);
+    let has_tools = ["tools", "functions"]
+        .iter()
+        .any(|name| raw.get(name).is_some());
+    own.saturating_add(if has_tools { TOOL_PROMPT } else { 0 })
+}
+
+/// The longest prompt that a provider puts before tools, in tokens (digest section 16: 804, and 12 around it).
+const TOOL_PROMPT: u64 = 820;
+
+/// Whether the caller wants a tool to be called in any case.
+fn requires_tool(raw: &RawObject) -> bool {
+    raw.get("tool_choice").is_some_and(|choice| {
+        ["required", "any", "\"tool\"", "\"function\""]
+            .iter()
+            .any(|word| choice.contains(word))
+    })
 }
 
 /// A request in the words of the counter.
-fn conversation<'a>(what: &'a Countable<'_>) -> Conversation<'a> {
+fn conversation<'a>(what: &'a Countable<'_>, raw: &RawObject) -> Conversation<'a> {
     let mut messages: Vec<Message<'_>> = what
         .messages
         .iter()
@@ -146,7 +304,7 @@ fn conversation<'a>(what: &'a Countable<'_>) -> Conversation<'a> {
     Conversation {
         messages,
         tools: tools.collect(),
-        tool_required: false,
+        tool_required: requires_tool(raw),
         images: what.images.iter().map(image).collect(),
         documents: what
             .media

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_base::{Provenance, Result, Usage};
+use tollgate_base::{Provenance, Result, ServiceTier, Usage};
 use tollgate_catalog::{
     Operation,
     price::{Ask, Bucket},
@@ -13,7 +13,7 @@ use tollgate_tokens::ConversationCounter;
 
 use super::DIALECT;
 use crate::{
-    admit::{Asker, Booking, Offer, Pricing, pricing_at},
+    admit::{Asker, Booking, Offer, Pricing, pricing_at, unbounded},
     gateway::Gateway,
     plan::Served,
     snapshot::Snapshot,
@@ -125,7 +125,9 @@ impl Gateway {
         let provider = &target.provider;
         let pricing = match bill.operation {
             // OpenAI's moderation endpoint is free: <https://platform.openai.com/docs/guides/moderation>.
-            Operation::Moderation => Pricing::Free,
+            Operation::Moderation | Operation::Files => Pricing::Free,
+            // What training costs is known when the job is done, at its provider alone.
+            Operation::FineTuning => Pricing::Unknown,
             _ => pricing_at(snapshot, &provider.name, model)?,
         };
         let pieces = bill.pieces();
@@ -135,16 +137,21 @@ impl Gateway {
             pieces: &pieces,
             ..Ask::default()
         };
+        let money = pricing.most(&ask, bill.output());
+        if money.is_none() && matches!(pricing, Pricing::Known(_)) {
+            unbounded(snapshot, &target.name())?;
+        }
         let offer = Offer {
             id,
             asker,
             dialect: DIALECT,
             request: None,
             counter: ConversationCounter::for_model(&provider.row.id, model),
+            tier: ServiceTier::Standard,
             stream: false,
             provider: &provider.name,
             model,
-            money: pricing.most(&ask, bill.output()),
+            money,
             pricing,
             price_version: snapshot.prices.version(),
             input: bill.input,

@@ -15,16 +15,19 @@ use tollgate_policy::{
 };
 use tollgate_upstream::{Pieces, ReplyBody, RequestBody};
 
-use super::{Answered, DIALECT, Passing, Upload, UploadFault, headers, label, reply};
+use super::{
+    Answered, Bill, DIALECT, Passage, Passing, Upload, UploadFault, headers, label, reply,
+};
 use crate::{
     Body, files,
     gateway::Gateway,
     paths::segment,
-    plan,
+    plan::{self, Served},
     provider::collect_within,
     record::{Outcome, Record},
     reply::{error_response, json_response},
     snapshot::{Provider, Snapshot},
+    tags,
 };
 
 /// The largest description of a file or a job.
@@ -46,7 +49,7 @@ impl Gateway {
     /// Makes a file or a job at a provider, and remembers whose it is.
     pub async fn make_object(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         passing: Passing,
         provider: Option<String>,
     ) -> Response<Body> {
@@ -55,6 +58,7 @@ impl Gateway {
         match self.make(caller, passing, provider, &mut record).await {
             Ok((target, from, body)) => {
                 record.outcome = Outcome::Complete;
+                record.settle_safely(0).await;
                 let mut response = Response::new(Body::Whole(body));
                 label(&mut response, &from, &target, &request_id);
                 response
@@ -68,16 +72,18 @@ impl Gateway {
 
     async fn make(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         passing: Passing,
         provider: Option<String>,
         record: &mut Record,
     ) -> Result<(String, HeaderMap, Bytes)> {
         let snapshot = self.shared.snapshot.load_full();
         let (operation, request_id) = (passing.operation, passing.request_id.clone());
+        let tags = tags::read(&passing.headers, None)?;
+        let length = passing.body.length().unwrap_or_default();
         let upload = Upload::read(passing).await?;
         let mut fault = UploadFault::default();
-        let (provider, content_type, body) = match upload {
+        let (provider, content_type, body, model) = match upload {
             Upload::Form {
                 content_type,
                 spool,
@@ -85,22 +91,34 @@ impl Gateway {
                 ..
             } => {
                 let provider = provider_for(&snapshot, provider.as_deref(), operation)?;
+                permit(caller, &provider, None)?;
                 let (rest, watched) = super::Watched::over(rest);
                 fault = watched;
                 let whole: Box<dyn Pieces> = Box::new(super::Spooled::new(spool, None, rest));
-                (provider, content_type, RequestBody::pieces(whole))
+                (provider, content_type, RequestBody::pieces(whole), None)
             }
             Upload::Json(raw) => {
-                let (provider, body) =
+                let (provider, body, model) =
                     self.job_at(&snapshot, caller, provider.as_deref(), operation, &raw)?;
+                permit(caller, &provider, model.as_deref())?;
                 let json = http::HeaderValue::from_static("application/json");
-                (provider, json, RequestBody::new(body))
+                (provider, json, RequestBody::new(body), model)
             }
         };
-        record.attempts = 1;
-        record.target = Some(provider.name.clone());
         let uri = root(&provider, operation)?;
         let head = headers(&provider, &request_id, Some(content_type));
+        let asker = self.asker(caller, operation, model.as_deref(), tags);
+        let passage = Passage {
+            snapshot: &snapshot,
+            asker: &asker,
+            bill: &Bill::of(operation, None, length),
+            operation,
+        };
+        let served = Served {
+            provider: provider.clone(),
+            model,
+        };
+        self.begin(passage, &served, record)?;
         let (gateway, caller) = (self.clone(), caller.clone());
         // Once it was sent it may have been made, and is remembered even when its maker does not wait.
         let made = tokio::spawn(async move {
@@ -125,7 +143,7 @@ impl Gateway {
         named: Option<&str>,
         operation: Operation,
         raw: &RawObject,
-    ) -> Result<(Arc<Provider>, Bytes)> {
+    ) -> Result<(Arc<Provider>, Bytes, Option<String>)> {
         let text = |field: &str| -> Option<String> {
             raw.get(field)
                 .and_then(|json| serde_json::from_str(json).ok())
@@ -164,7 +182,8 @@ impl Gateway {
             Some(name) => raw.with(&[("model", Some(&super::quoted(name)))]),
             None => raw.bytes().clone(),
         };
-        Ok((provider, body))
+        let own_name = own_name.map(str::to_owned);
+        Ok((provider, body, own_name.or(model)))
     }
 
     fn remember(
@@ -475,6 +494,17 @@ impl Page {
             }
         }
         Ok(page)
+    }
+}
+
+/// Whether the key may have something made there: of a model that it may ask for, or at a provider of one.
+fn permit(caller: &Caller, provider: &Provider, model: Option<&str>) -> Result<()> {
+    let name = format!("{}/{}", provider.name, model.unwrap_or_default());
+    match model {
+        Some(model) if !caller.may_ask(&[model, &name]) => Err(caller.model_refused(model)),
+        // A key for some models of a provider may leave its files there.
+        None if !caller.may_ask_at(&provider.name) => Err(caller.model_refused(&name)),
+        _ => Ok(()),
     }
 }
 

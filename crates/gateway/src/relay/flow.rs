@@ -93,6 +93,11 @@ impl Flow {
         self.meter.count_as(counter);
     }
 
+    /// What the reply said of its usage so far, and the tokens of what it said.
+    pub(crate) fn metered(self) -> (Usage, u64) {
+        (self.usage, self.meter.total())
+    }
+
     fn new(source: Source, output: Output) -> Self {
         Self {
             source,

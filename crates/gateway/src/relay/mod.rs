@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Frame;
 use tokio::time::Instant;
-use tollgate_base::{Error, Kind};
+use tollgate_base::{Error, Kind, crash_point};
 use tollgate_config::StreamSettings;
 use tollgate_dialect::{Dialect, render_stream_error};
 use tollgate_ledger::Durable;
@@ -125,6 +125,7 @@ impl Relay {
                 return Poll::Ready(None);
             };
             if let Some(bytes) = flow.ready.pop_front() {
+                crash_point("mid-stream");
                 self.pace.last_out = self.pace.last_in;
                 return Poll::Ready(Some(bytes));
             }
@@ -134,6 +135,7 @@ impl Relay {
                 return Poll::Ready(Some(event));
             }
             if flow.state == State::Ended {
+                crash_point("after-client-fin");
                 return Poll::Ready(None);
             }
             if flow.poll_more(cx).is_ready() {

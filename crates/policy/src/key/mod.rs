@@ -288,6 +288,19 @@ impl Caller {
                 .any(|pattern| model_names.iter().any(|name| pattern.matches(name)))
     }
 
+    /// Whether some model of this provider is allowed.
+    pub fn may_ask_at(&self, provider: &str) -> bool {
+        let models = &self.scopes.models;
+        models.is_empty()
+            || models.iter().any(|pattern| {
+                let name = pattern.as_str().trim_end_matches('*');
+                match name.split_once('/') {
+                    Some((own, _)) => own == provider,
+                    None => pattern.as_str() == "*",
+                }
+            })
+    }
+
     /// Whether the operation is allowed.
     pub fn may_do(&self, operation: &str) -> Result<()> {
         let operations = &self.scopes.operations;

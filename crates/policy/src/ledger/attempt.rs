@@ -137,14 +137,26 @@ impl Attempt {
             .is_some_and(|settlement| settlement.usage.provenance == Provenance::Reported)
     }
 
-    /// What counts against the scopes that it lies in; `requests` is 1 for every attempt that counts.
+    /// What counts against the scopes that it lies in; `requests` is 1 for every attempt that counts. Of what is not
+    /// known exactly, nothing that was held is free again.
     pub fn posted(&self) -> Option<Posted> {
         let usage = self.settlement.as_ref().map(|settlement| settlement.usage);
+        let is_exact = usage.is_none_or(|usage| usage.provenance == Provenance::Reported);
+        let held = self.opening.held.unwrap_or_default();
+        let at_least = |used: u64, held: u64| if is_exact { used } else { used.max(held) };
         match self.state {
             AttemptState::Settled => Some(Posted {
-                money: self.cost().unwrap_or_default(),
-                input_tokens: usage.map_or(self.opening.held_input, |usage| usage.input_total()),
-                output_tokens: usage.map_or(self.opening.held_output, |usage| usage.output_total()),
+                money: match self.cost() {
+                    Some(cost) if is_exact => cost,
+                    Some(cost) => cost.max(held),
+                    None => held,
+                },
+                input_tokens: usage.map_or(self.opening.held_input, |usage| {
+                    at_least(usage.input_total(), self.opening.held_input)
+                }),
+                output_tokens: usage.map_or(self.opening.held_output, |usage| {
+                    at_least(usage.output_total(), self.opening.held_output)
+                }),
                 requests: 1,
             }),
             AttemptState::Unknown => Some(Posted {

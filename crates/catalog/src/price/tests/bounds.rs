@@ -116,12 +116,18 @@ fn the_bound_is_at_the_dearest_terms_that_the_request_leaves_open() {
 }
 
 #[test]
-fn what_cannot_be_bounded_is_not_bounded_by_zero() {
+fn what_cannot_be_bounded_is_not_bounded_by_zero_and_an_unlisted_tier_is_no_way_around() {
     let fast = Ask {
         tier: Some(ServiceTier::Fast),
         ..Ask::default()
     };
-    let price = price(r#"{"input":"1","output":"2"}"#);
+    // A tier that a model does not list is served as one that it does.
+    let tokens = price(r#"{"input":"1","output":"2"}"#);
+    assert_eq!(
+        tokens.most(&Ask { input: 1, ..fast }, 1),
+        dollars("0.000003")
+    );
+    let price = price(r#"{"input":"1"}"#);
     assert_eq!(price.most(&Ask { input: 1, ..fast }, 1), None);
     let pictures = Ask {
         pieces: &[(Bucket::Image, 1)],

@@ -60,7 +60,7 @@ pub(super) fn open(
         Exit::Usage
     })?;
     let books = Books::new(rules, ledger, Some(notices));
-    restore(&books).map_err(|error| {
+    restore(&books, &books.rules.load()).map_err(|error| {
         say(error.message());
         Exit::Failure
     })?;
@@ -68,7 +68,7 @@ pub(super) fn open(
 }
 
 /// Every rule that is in force: those of the configuration and those of the accounts.
-fn rules(config: &Config, accounts: &Accounts) -> Result<Rules> {
+pub(crate) fn rules(config: &Config, accounts: &Accounts) -> Result<Rules> {
     let limits = accounts.limits.values().map(|limit| limit.value.clone());
     let budgets = accounts.budgets.values().map(|budget| budget.value.clone());
     Rules::new(
@@ -77,16 +77,17 @@ fn rules(config: &Config, accounts: &Accounts) -> Result<Rules> {
     )
 }
 
-/// Tells the counters that are new what was used before.
-fn restore(books: &Books) -> Result<()> {
+/// Tells the counters that are new what was used before. Done before the rules are in force: a counter that has
+/// begun to count is left as it is.
+fn restore(books: &Books, rules: &Rules) -> Result<()> {
     let store = books.ledger.store().clone();
     // What is written down and not shipped yet counts, too.
     books.ledger.flush()?;
-    let crossed = books.admission.restore(
-        &books.rules.load(),
-        SystemClock.moment(),
-        |scope, from, to| store.posted(scope, from, to),
-    )?;
+    let crossed = books
+        .admission
+        .restore(rules, SystemClock.moment(), |scope, from, to| {
+            store.posted(scope, from, to)
+        })?;
     for crossing in crossed {
         books.notify(Notice::Crossed(crossing));
     }
@@ -112,9 +113,21 @@ pub(super) async fn keep_up(shared: Arc<Shared>, store: Arc<SqliteStore>) {
         match looked.await {
             Ok(Ok(generation)) => seen = Some(generation),
             Ok(Err(error)) => tracing::error!("the accounts could not be read: {error}"),
-            Err(_) => return,
+            Err(_) => tracing::error!("looking at the accounts failed; it is tried again"),
         }
     }
+}
+
+/// Takes over the accounts as they are, when the admin API changed them.
+pub(super) fn on_change(
+    shared: Arc<Shared>,
+    store: Arc<SqliteStore>,
+) -> Arc<dyn Fn() + Send + Sync> {
+    Arc::new(move || {
+        if let Err(error) = take_over(&shared, &*store, None) {
+            tracing::error!("the accounts could not be read: {error}");
+        }
+    })
 }
 
 /// Takes over the accounts when they changed since `seen`. Returns their generation.
@@ -123,14 +136,16 @@ pub(super) fn take_over(
     store: &dyn AccountStore,
     seen: Option<u64>,
 ) -> Result<u64> {
+    let _changing = shared.books.changing.lock();
     let generation = store.generation()?;
     if seen == Some(generation) {
         return Ok(generation);
     }
     let accounts = store.accounts()?;
-    let rules = rules(&shared.snapshot.load().config, &accounts)?;
+    // Keys first: what was revoked is out of use whatever else fails.
     shared.keys.store(Arc::new(accounts.key_ring()));
+    let rules = rules(&shared.snapshot.load().config, &accounts)?;
+    restore(&shared.books, &rules)?;
     shared.books.rules.store(Arc::new(rules));
-    restore(&shared.books)?;
     Ok(accounts.generation)
 }

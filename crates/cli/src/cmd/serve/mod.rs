@@ -17,7 +17,7 @@ use tollgate_config::Config;
 use tollgate_engine::Engine;
 use tollgate_gateway::{Shared, Snapshot};
 use tollgate_policy::{account::AccountStore as _, admission::is_zone};
-use tollgate_server::{Running, Server};
+use tollgate_server::{Admin, Running, Server};
 use tollgate_store::{OpenError, SqliteStore};
 
 use crate::{
@@ -105,7 +105,8 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         let alerts = watch::start(&config)?;
         let watching = tokio::spawn(watch::watch(shared.clone(), alerts, noticed));
         let mut signals = Signals::listen().map_err(failed)?;
-        let running = server.start(&shared).map_err(failed)?;
+        let admin = Admin::new(desk, books::on_change(shared.clone(), store.clone()));
+        let running = server.with_admin(admin).start(&shared).map_err(failed)?;
         let started = Started {
             running: &running,
             config: &config,

@@ -49,6 +49,16 @@ impl SqliteLedger {
             reader: Mutex::new(reader),
         })
     }
+
+    /// From here on everything that is read is of one instant, whatever another process writes. For a short-lived
+    /// reader: the database's log cannot shrink meanwhile.
+    pub fn freeze(&self) -> Result<()> {
+        let reader = self.reader.lock();
+        let pinned = reader
+            .execute_batch("BEGIN")
+            .and_then(|()| reader.query_row("SELECT number FROM shipped", [], |_| Ok(())));
+        pinned.map_err(|error| unavailable(&error))
+    }
 }
 
 impl LedgerStore for SqliteLedger {

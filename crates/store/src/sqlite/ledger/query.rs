@@ -33,9 +33,19 @@ pub(super) fn posted(
     let mut statement = reader.prepare(&format!(
         "WITH counted AS (
             SELECT request_id,
-                coalesce(iif(state = 'unknown', held, iif(outcome IS NULL, resolved_cost, cost)), 0) AS money,
-                iif(outcome IS NULL, held_input, {INPUT}) AS input,
-                iif(outcome IS NULL, held_output, {OUTPUT}) AS output
+                coalesce(CASE
+                    WHEN state = 'unknown' THEN held
+                    WHEN outcome IS NULL THEN resolved_cost
+                    -- Of what is not known exactly, nothing that was held is free again.
+                    WHEN cost IS NULL THEN held
+                    WHEN provenance <> 'reported' THEN max(cost, coalesce(held, 0))
+                    ELSE cost END, 0) AS money,
+                CASE WHEN outcome IS NULL THEN held_input
+                    WHEN provenance <> 'reported' THEN max({INPUT}, held_input)
+                    ELSE {INPUT} END AS input,
+                CASE WHEN outcome IS NULL THEN held_output
+                    WHEN provenance <> 'reported' THEN max({OUTPUT}, held_output)
+                    ELSE {OUTPUT} END AS output
             FROM attempts
             WHERE at >= ?1 AND at < ?2 AND {condition} AND state IN ('settled', 'unknown')
         )

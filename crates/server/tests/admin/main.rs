@@ -1,0 +1,9 @@
+//! The admin API over real sockets, on stores in a folder.
+#![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
+
+mod keys;
+mod matrix;
+mod money;
+mod requests;
+mod rules;
+mod support;
