@@ -48,15 +48,12 @@ impl Administration {
                 relief: known.and_then(|known| known.value.relief),
             };
             let after = Record::Budget(rule.clone());
-            let plan = match known {
-                Some(known) => {
-                    act.expect(known)?;
-                    Plan::update("budget.update", budget_record(known), after)
-                }
-                None => {
-                    act.expect_absent()?;
-                    Plan::create("budget.create", after)
-                }
+            let plan = if let Some(known) = known {
+                act.expect(known)?;
+                Plan::update("budget.update", budget_record(known), after)
+            } else {
+                act.expect_absent()?;
+                Plan::create("budget.create", after)
             };
             Ok((plan, rule))
         })
@@ -120,15 +117,12 @@ impl Administration {
                 most: new.most,
             };
             let after = Record::Limit(rule.clone());
-            let plan = match known {
-                Some(known) => {
-                    act.expect(known)?;
-                    Plan::update("limit.update", limit_record(known), after)
-                }
-                None => {
-                    act.expect_absent()?;
-                    Plan::create("limit.create", after)
-                }
+            let plan = if let Some(known) = known {
+                act.expect(known)?;
+                Plan::update("limit.update", limit_record(known), after)
+            } else {
+                act.expect_absent()?;
+                Plan::create("limit.create", after)
             };
             Ok((plan, rule))
         })

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Shaped, Timestamp, said,
+    Change, Shaped, Timestamp,
     schema::{Field, Kind, Shape, nullable, optional, required},
 };
 
@@ -51,8 +51,7 @@ pub struct NewProject {
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectPatch {
     pub name: Option<String>,
-    #[serde(deserialize_with = "said")]
-    pub team_id: Option<Option<String>>,
+    pub team_id: Change<String>,
     pub disabled: Option<bool>,
 }
 

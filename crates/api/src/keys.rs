@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Shaped, Timestamp, said,
+    Change, Shaped, Timestamp,
     schema::{Field, Kind, Shape, nullable, optional, required},
 };
 
@@ -63,20 +63,15 @@ pub struct NewKey {
 pub struct KeyPatch {
     pub name: Option<String>,
     pub admin_role: Option<String>,
-    #[serde(deserialize_with = "said")]
-    pub owner: Option<Option<String>>,
-    #[serde(deserialize_with = "said")]
-    pub project_id: Option<Option<String>>,
-    #[serde(deserialize_with = "said")]
-    pub team_id: Option<Option<String>>,
+    pub owner: Change<String>,
+    pub project_id: Change<String>,
+    pub team_id: Change<String>,
     pub models: Option<Vec<String>>,
     pub operations: Option<Vec<String>>,
     pub sources: Option<Vec<String>>,
     pub strict: Option<bool>,
-    #[serde(deserialize_with = "said")]
-    pub max_output_tokens: Option<Option<u64>>,
-    #[serde(deserialize_with = "said")]
-    pub expires_at: Option<Option<Timestamp>>,
+    pub max_output_tokens: Change<u64>,
+    pub expires_at: Change<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

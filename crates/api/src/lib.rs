@@ -49,6 +49,24 @@ pub trait Shaped: for<'de> Deserialize<'de> {
     }
 }
 
+/// A field of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It was left out.
+    #[default]
+    Keep,
+    /// It was null.
+    Clear,
+    Set(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::deserialize(deserializer)?;
+        Ok(value.map_or(Change::Clear, Change::Set))
+    }
+}
+
 /// A part of a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Page<T> {
@@ -69,13 +87,6 @@ pub(crate) const PAGE_SIZE: Field = schema::optional(
 );
 pub(crate) const AFTER: Field =
     schema::optional("after", Kind::Text, "The `next` of the page before.");
-
-/// Tells a field that is left out from one that is null.
-fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
 
 /// An answer as JSON. The types of this crate always have one.
 pub fn to_json(answer: &impl Serialize) -> Vec<u8> {

@@ -91,8 +91,7 @@ fn details(route: &Route, out: &mut String) {
         }
     }
     let answer = match route.answer {
-        Answer::Object(shape) | Answer::Table(shape) => shape.name,
-        Answer::Created(shape) => shape.name,
+        Answer::Object(shape) | Answer::Table(shape) | Answer::Created(shape) => shape.name,
         Answer::Nothing | Answer::Document => return,
     };
     add(format_args!("\nAnswers `{answer}`.\n"));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Shaped, Timestamp, said,
+    Amount, Change, Shaped, Timestamp,
     schema::{Field, Kind, Shape, nullable, optional, required},
 };
 
@@ -58,8 +58,8 @@ pub struct BudgetBody {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReliefRequest {
-    #[serde(default, deserialize_with = "said")]
-    pub relief: Option<Option<Relief>>,
+    #[serde(default)]
+    pub relief: Change<Relief>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -146,7 +146,7 @@ impl Shape {
         for (at, (name, value)) in found.iter().enumerate() {
             let whole = join(path, name);
             let Some(field) = self.fields.iter().find(|field| field.name == name) else {
-                return Err(self.unknown(name, whole));
+                return Err(self.unknown(name, &whole));
             };
             if found.iter().take(at).any(|(other, _)| other == name) {
                 let message = format!("The field {} stands there twice.", quote(&whole));
@@ -168,22 +168,22 @@ impl Shape {
         }
     }
 
-    fn unknown(&self, name: &str, path: String) -> Error {
+    fn unknown(&self, name: &str, path: &str) -> Error {
         let is_read_only = self
             .about
             .is_some_and(|object| object.fields.iter().any(|field| field.name == name));
         let message = if is_read_only {
-            format!("The field {} cannot be written here.", quote(&path))
+            format!("The field {} cannot be written here.", quote(path))
         } else {
             let known: Vec<_> = self.fields.iter().map(|field| field.name).collect();
             format!(
                 "There is no field {}. The fields are: {}.",
-                quote(&path),
+                quote(path),
                 known.join(", ")
             )
         };
         // The name is the caller's: what is quoted of it is bounded and escaped.
-        let param = quote(&path).trim_matches('`').to_owned();
+        let param = quote(path).trim_matches('`').to_owned();
         Error::new(ErrorKind::InvalidRequest, "unknown_field", message).with_param(param)
     }
 }

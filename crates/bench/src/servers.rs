@@ -33,6 +33,15 @@ pub(crate) struct Place {
     pub(crate) tollgate: Option<PathBuf>,
 }
 
+/// Rules that every call of the benchmark lies in and that none of them reaches, and a line of log for each call.
+const EVERYTHING_ON: &str = "[prices.\"bench/*\"]\ninput = 1\noutput = 2\n\
+    [budgets.all]\nscope = \"gateway\"\nlimit = 100000000\n\
+    [budgets.provider]\nscope = \"provider:bench\"\nlimit = 100000000\n\
+    [limits.requests]\nscope = \"gateway\"\nmeasure = \"requests-per-minute\"\nmost = 100000000\n\
+    [limits.tokens]\nscope = \"gateway\"\nmeasure = \"tokens-per-minute\"\nmost = 1000000000000\n\
+    [limits.places]\nscope = \"provider:bench\"\nmeasure = \"concurrent-requests\"\nmost = 100000\n\
+    [log]\nlevel = \"info\"\n";
+
 impl Place {
     /// The scripted provider.
     pub(crate) fn provider(&self, name: &str, core: usize) -> Result<Server, Box<dyn Error>> {
@@ -68,7 +77,7 @@ impl Place {
         self.start(command, "nginx", address, "/health/ready")
     }
 
-    /// Tollgate with its configuration, its key and a data folder of its own.
+    /// Tollgate with everything on: keys, limits, budget, ledger, call log; its key and a data folder of its own.
     pub(crate) fn tollgate(
         &self,
         core: Option<usize>,
@@ -84,7 +93,7 @@ impl Place {
         fs::write(
             &file,
             format!(
-                "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n[log]\nlevel = \"warn\"\n"
+                "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n{EVERYTHING_ON}"
             ),
         )?;
         let mut command = pinned(core, binary);

@@ -20,6 +20,7 @@ pub(crate) struct Desk {
     pub(crate) config: Config,
     pub(crate) books: Administration,
     pub(crate) actor: Actor,
+    clock: SystemClock,
 }
 
 /// Whether a data folder that is not there is made.
@@ -62,11 +63,12 @@ impl Desk {
             config,
             books: Administration::new(Arc::new(store), is_zone),
             actor: Actor::local("command line"),
+            clock: SystemClock,
         })
     }
 
     pub(crate) fn now(&self) -> UnixMillis {
-        SystemClock.now()
+        self.clock.now()
     }
 
     /// An action of this moment.

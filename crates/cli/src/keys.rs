@@ -20,7 +20,7 @@ pub(crate) fn prepare(
 ) -> Result<(KeyRing, NewKeys)> {
     let actor = Actor::local("start");
     let act = Act::new(&actor, clock.now());
-    let is_first = desk.accounts(&actor)?.keys.is_empty();
+    let known = desk.accounts(&actor)?.keys;
     let mut new = NewKeys::default();
     for (role, name, given) in [
         (Role::Admin, "first admin key", &first.admin),
@@ -31,7 +31,8 @@ pub(crate) fn prepare(
                 let token = read(role, text)?;
                 desk.adopt_key(&act, &NewKey::named(name, role), &token)?;
             }
-            None if is_first => {
+            // A key of one role is no stand-in for one of the other.
+            None if known.values().all(|key| key.value.role != role) => {
                 let minted = desk.create_key(&act, &NewKey::named(name, role))?;
                 let shown = Some(minted.token);
                 match role {

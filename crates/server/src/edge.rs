@@ -87,6 +87,11 @@ impl Edge {
         request_id: String,
         received: Instant,
     ) -> Result<Response<Body>, Refusal> {
+        if let Some(admin) = &self.admin
+            && request.uri.path().starts_with("/admin/")
+        {
+            return Box::pin(self.administer(admin, request, &request_id)).await;
+        }
         let Request {
             method,
             uri,
@@ -94,28 +99,9 @@ impl Edge {
             mut body,
             peer,
         } = request;
-        if uri.path().starts_with("/admin/")
-            && let Some(admin) = &self.admin
-        {
-            let request = AdminRequest {
-                method,
-                path: uri.path(),
-                query: uri.query(),
-                headers: &headers,
-                body: &mut body,
-                peer: peer.ip(),
-                request_id: &request_id,
-            };
-            return Box::pin(admin.answer(&self.gateway, request))
-                .await
-                .map_err(|(error, allow)| Refusal { error, allow });
-        }
         let (action, id) = route(&method, uri.path())?;
-        if matches!(action, Action::Live | Action::Ready) {
-            return Ok(match action {
-                Action::Live => health::live(),
-                _ => health::ready(self.stop.is_set() || !self.gateway.can_book()),
-            });
+        if let Some(answer) = self.health(action) {
+            return Ok(answer);
         }
         let query_key = query_key(uri.path(), &headers, uri.query());
         let caller =
@@ -198,6 +184,44 @@ impl Edge {
             }
             Action::ListModels | Action::ShowModel => self.models(action, id, &uri, &asked).await,
             Action::Live | Action::Ready => unreachable!("answered above, without a key"),
+        }
+    }
+
+    async fn administer(
+        &self,
+        admin: &Admin,
+        request: Request,
+        request_id: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let Request {
+            method,
+            uri,
+            headers,
+            mut body,
+            peer,
+        } = request;
+        let request = AdminRequest {
+            method,
+            path: uri.path(),
+            query: uri.query(),
+            headers: &headers,
+            body: &mut body,
+            peer: peer.ip(),
+            request_id,
+        };
+        let answer = admin.answer(&self.gateway, request).await;
+        answer.map_err(|(error, allow)| Refusal { error, allow })
+    }
+
+    /// What is answered without a key.
+    fn health(&self, action: Action) -> Option<Response<Body>> {
+        match action {
+            Action::Live => Some(health::live()),
+            Action::Ready => {
+                let is_ready = !self.stop.is_set() && self.gateway.can_book();
+                Some(health::ready(!is_ready))
+            }
+            _ => None,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Whole requests against the counts that OpenAI's API reported, and what the upper bound promises.
+#![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
 
 use proptest::prelude::*;
 use serde_json::Value;

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     #[serde(default)]
     pub(crate) model: String,
     #[serde(default)]
+    pub(crate) provider: String,
+    #[serde(default)]
     pub(crate) input: u64,
     #[serde(default)]
     pub(crate) cache_read: Option<u64>,

@@ -23,12 +23,13 @@ pub(crate) const DISTINCT: Rates = Rates {
     reasoning: 11_000_000_000,
 };
 
-/// Only output costs: with 1,000 tokens at most, a call holds one cent exactly.
+/// Next to nothing but output costs: with 1,000 tokens at most, a call holds one cent, and a nano-dollar for its
+/// input. A price of zero cannot be written.
 pub(crate) const OUTPUT_ONLY: Rates = Rates {
-    input: 0,
-    cache_read: 0,
-    cache_write: 0,
-    cache_write_1h: 0,
+    input: 1,
+    cache_read: 1,
+    cache_write: 1,
+    cache_write_1h: 1,
     output: 10_000_000_000,
     reasoning: 10_000_000_000,
 };

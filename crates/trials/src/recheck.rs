@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::export::{Row, State};
+use crate::export::{Provenance, Row, State};
 use crate::price::{Rates, dollars};
 
 /// The rules that held during the trial, all of the scope `gateway`.
@@ -174,7 +174,13 @@ fn dearest(row: &Row, at: i64) -> i128 {
     let cost = row.cost().unwrap_or(0);
     match row.state {
         State::Released if row.settled_at_ms.is_some_and(|end| end < at) => 0,
-        State::Settled if row.settled_at_ms.is_some_and(|end| end < at) => cost,
+        State::Settled
+            if row.settled_at_ms.is_some_and(|end| end < at)
+                && row.provenance == Some(Provenance::Reported) =>
+        {
+            cost
+        }
+        // Of what is not known exactly, nothing that was held is free again.
         _ => cost.max(row.held().unwrap_or(0)),
     }
 }

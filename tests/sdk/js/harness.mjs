@@ -87,7 +87,8 @@ export async function startTollgate(testkit) {
   const config = join(folder, "tollgate.toml");
   writeFileSync(
     config,
-    `[providers.oai]\nkind = "openai-compatible"\nbase_url = "${testkit.openai}"\napi_key = "test-openai"\n\n` +
+    // The scripted models have no price.
+    `[ledger]\nunknown_price = "book"\n\n[providers.oai]\nkind = "openai-compatible"\nbase_url = "${testkit.openai}"\napi_key = "test-openai"\n\n` +
       `[providers.ant]\nkind = "anthropic"\nbase_url = "${testkit.anthropic}"\napi_key = "test-anthropic"\n`,
   );
   const key = virtualKey();

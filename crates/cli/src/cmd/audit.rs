@@ -4,7 +4,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tollgate_base::Result;
-use tollgate_policy::audit::{AuditEntry, Seal};
+use tollgate_policy::{
+    audit::{AuditEntry, Seal},
+    key::Digest,
+};
 
 use crate::{
     Exit,
@@ -112,7 +115,7 @@ fn raw(json: Option<&str>) -> Option<&RawValue> {
 }
 
 fn hex(seal: &Seal) -> String {
-    seal.iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest(*seal).to_hex()
 }
 
 /// What `verify --json` prints.

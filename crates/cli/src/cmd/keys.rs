@@ -179,23 +179,25 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         Action::Rotate { key, overlap } => key.with(|desk, id| rotate(desk, id, overlap)),
         Action::Revoke(key) => key.with(|desk, id| {
             desk.books.revoke_key(&desk.act(), id)?;
-            done(&format!("Revoked {id}: it is refused within a second."))
+            Ok(done(&format!(
+                "Revoked {id}: it is refused within a second."
+            )))
         }),
         Action::Disable(key) => key.with(|desk, id| {
             desk.books.disable_key(&desk.act(), id)?;
-            done(&format!(
+            Ok(done(&format!(
                 "Disabled {id}. `tollgate keys enable {id}` puts it to use again."
-            ))
+            )))
         }),
         Action::Enable(key) => key.with(|desk, id| {
             desk.books.enable_key(&desk.act(), id)?;
-            done(&format!("Enabled {id}."))
+            Ok(done(&format!("Enabled {id}.")))
         }),
         Action::Delete(key) => key.with(|desk, id| {
             desk.books.delete_key(&desk.act(), id)?;
-            done(&format!(
+            Ok(done(&format!(
                 "Deleted {id} with its limits and budgets. Its calls stay in the ledger."
-            ))
+            )))
         }),
     }
 }
@@ -209,9 +211,9 @@ impl Named {
     }
 }
 
-fn done(text: &str) -> Result<Exit> {
+fn done(text: &str) -> Exit {
     say(text);
-    Ok(Exit::Success)
+    Exit::Success
 }
 
 fn generate(admin: bool) -> Exit {
@@ -248,12 +250,13 @@ impl Create {
             expires_at: fields.expires_at(act.at)?,
             ..NewKey::named(&self.name, role)
         };
-        minted(&desk.books.create_key(&act, &new)?, "Made")
+        print(&desk.books.create_key(&act, &new)?, "Made");
+        Ok(Exit::Success)
     }
 }
 
 /// The text to standard output, alone, so that a script can take it.
-fn minted(minted: &MintedKey, verb: &str) -> Result<Exit> {
+fn print(minted: &MintedKey, verb: &str) {
     data(minted.token.expose());
     let key = &minted.key.value;
     say(&format!(
@@ -261,14 +264,13 @@ fn minted(minted: &MintedKey, verb: &str) -> Result<Exit> {
         key.id,
         plain(&key.name)
     ));
-    Ok(Exit::Success)
 }
 
 fn rotate(desk: &Desk, id: &str, overlap: &str) -> Result<Exit> {
     let overlap: Duration = time::span("--overlap", overlap)?;
     let act = desk.act();
     let rotated = desk.books.rotate_key(&act, id, overlap)?;
-    minted(&rotated, "Rotated")?;
+    print(&rotated, "Rotated");
     say(&format!(
         "The old text works until {}.",
         time::shown(act.at.plus(overlap))
@@ -286,11 +288,11 @@ impl Update {
             return Err(Error::invalid_value("update", message));
         }
         let key = desk.books.update_key(&act, id, &patch)?;
-        done(&format!(
+        Ok(done(&format!(
             "Changed {} ({}).",
             key.value.id,
             plain(&key.value.name)
-        ))
+        )))
     }
 
     fn patch(&self, accounts: &Accounts, now: UnixMillis) -> Result<KeyPatch> {

@@ -203,7 +203,7 @@ fn is_open_ended(raw: &RawObject) -> bool {
     // A prompt of the Responses API may be one that the provider keeps: then it is an object.
     let keeps_prompt = raw.get("prompt").is_some_and(|json| json.starts_with('{'));
     keeps_prompt
-        || KEPT.iter().any(|field| names(field))
+        || KEPT.iter().any(names)
         || HOSTED_TOOLS.iter().any(|name| tools.contains(name))
         || holds(raw, &FAR_MEDIA)
 }
@@ -213,7 +213,7 @@ fn pieces(raw: &RawObject) -> Vec<(Bucket, u64)> {
     let tools = raw.get("tools").unwrap_or_default();
     let offers =
         |name: &&str| name.to_ascii_lowercase().contains("search") && tools.contains(*name);
-    if HOSTED_TOOLS.iter().any(|name| offers(name)) || raw.get("web_search_options").is_some() {
+    if HOSTED_TOOLS.iter().any(offers) || raw.get("web_search_options").is_some() {
         vec![(Bucket::Search, SEARCHES)]
     } else {
         Vec::new()

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tollgate_base::{Error, Kind};
-use tollgate_ledger::dead_letters;
+use tollgate_ledger::{dead_letters, waiting};
 use tollgate_policy::ledger::{Entry, LedgerStore as _};
 use tollgate_store::MemoryLedger;
 
@@ -125,4 +125,24 @@ fn an_empty_store_gets_everything_that_the_journal_still_has() {
     assert_eq!(total(&*other).attempts, 20);
     assert_eq!(ledger.recovery().shipped, 60);
     assert!(other.shipped().unwrap() >= 60);
+}
+
+#[test]
+fn what_waits_for_the_store_can_be_read_beside_the_process_that_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(waiting(folder.path(), 0).unwrap(), []);
+    let store = Arc::new(Moody::default());
+    let ledger = open(folder.path(), &store);
+    *store.error.lock() = Some(Error::new(Kind::Overloaded, "busy", "busy"));
+    ledger.begin(&opening(1)).unwrap();
+    ledger.settle(&settlement(1)).wait().unwrap();
+    let entries = [Entry::Opened(opening(1)), Entry::Settled(settlement(1))];
+    assert_eq!(waiting(folder.path(), 0).unwrap(), entries);
+    assert_eq!(waiting(folder.path(), 1).unwrap(), entries[1..]);
+    *store.error.lock() = None;
+    ledger.flush().unwrap();
+    assert_eq!(
+        waiting(folder.path(), store.shipped().unwrap()).unwrap(),
+        []
+    );
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,6 +28,22 @@ pub(super) struct IdempotencyKey {
     pub(super) request: [u8; 32],
 }
 
+/// What is known of a request.
+#[derive(Debug)]
+pub(super) enum Found {
+    Known(Reply),
+    /// It is new, and is being made from now on.
+    Begun(Begun),
+}
+
+/// A request that is being made. Dropped without an end, it was never made.
+#[derive(Debug)]
+pub(super) struct Begun {
+    answers: Arc<Answers>,
+    key: IdempotencyKey,
+    has_ended: bool,
+}
+
 /// The answers that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Answers(Mutex<Kept>);
@@ -46,58 +63,68 @@ struct Known {
 }
 
 impl Answers {
-    /// The answer that the request had. `None` when it is new; it has begun then, and `end` has to follow.
+    /// The answer that the request had, or its beginning.
     pub(super) fn find_or_begin(
-        &self,
-        key: &IdempotencyKey,
+        self: &Arc<Self>,
+        key: IdempotencyKey,
         now: UnixMillis,
-    ) -> Result<Option<Reply>> {
+    ) -> Result<Found> {
         let mut kept = self.0.lock();
         kept.forget(now);
-        let name = (key.actor.clone(), key.text.clone());
-        if let Some(known) = kept.by_key.get(&name) {
+        if let Some(known) = kept.by_key.get(&key.name()) {
             if known.request != key.request {
                 let message = "This `Idempotency-Key` was used for another request. Use a new one.";
-                return Err(Error::new(
-                    Kind::Unprocessable,
-                    "idempotency_mismatch",
-                    message,
-                ));
+                let error = Error::new(Kind::Unprocessable, "idempotency_mismatch", message);
+                return Err(error);
             }
-            return match &known.reply {
-                Some(reply) => Ok(Some(reply.clone())),
-                None => {
-                    let message = "The same request is being made. Wait for its answer.";
-                    let error = Error::new(Kind::Conflict, "in_progress", message);
-                    Err(error.with_retry_after(Duration::from_secs(1)))
-                }
-            };
+            if let Some(reply) = &known.reply {
+                return Ok(Found::Known(reply.clone()));
+            }
+            let message = "The same request is being made. Wait for its answer.";
+            let error = Error::new(Kind::Conflict, "in_progress", message);
+            return Err(error.with_retry_after(Duration::from_secs(1)));
         }
         let known = Known {
             request: key.request,
             reply: None,
         };
-        kept.by_key.insert(name.clone(), known);
-        kept.order.push_back((now, name));
-        Ok(None)
+        kept.by_key.insert(key.name(), known);
+        kept.order.push_back((now, key.name()));
+        Ok(Found::Begun(Begun {
+            answers: self.clone(),
+            key,
+            has_ended: false,
+        }))
     }
+}
 
-    /// The request has this answer; `None` when it failed.
-    pub(super) fn end(&self, key: &IdempotencyKey, reply: Option<&Reply>, now: UnixMillis) {
-        let mut kept = self.0.lock();
-        let name = (key.actor.clone(), key.text.clone());
-        match reply {
-            Some(reply) if reply.body.len() <= LARGEST => {
-                if let Some(known) = kept.by_key.get_mut(&name) {
-                    known.reply = Some(reply.clone());
-                }
+impl IdempotencyKey {
+    fn name(&self) -> (String, String) {
+        (self.actor.clone(), self.text.clone())
+    }
+}
+
+impl Begun {
+    /// The request was made, and this is its answer.
+    pub(super) fn end(mut self, reply: &Reply) {
+        if reply.body.len() <= LARGEST {
+            let mut kept = self.answers.0.lock();
+            if let Some(known) = kept.by_key.get_mut(&self.key.name()) {
+                known.reply = Some(reply.clone());
             }
-            _ => {
-                kept.by_key.remove(&name);
-                kept.order.retain(|(_, other)| *other != name);
-            }
+            self.has_ended = true;
         }
-        kept.forget(now);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let mut kept = self.answers.0.lock();
+            let name = self.key.name();
+            kept.by_key.remove(&name);
+            kept.order.retain(|(_, other)| *other != name);
+        }
     }
 }
 
@@ -125,43 +152,54 @@ mod tests {
         }
     }
 
-    fn outcome(answers: &Answers, key: &IdempotencyKey, now: u64) -> String {
+    /// What becomes of a request; a new one succeeds.
+    fn outcome(answers: &Arc<Answers>, key: IdempotencyKey, now: u64) -> String {
         match answers.find_or_begin(key, UnixMillis(now)) {
-            Ok(None) => "begun".to_owned(),
-            Ok(Some(_)) => "known".to_owned(),
+            Ok(Found::Begun(begun)) => {
+                begun.end(&Reply::nothing());
+                "made".to_owned()
+            }
+            Ok(Found::Known(_)) => "known".to_owned(),
             Err(error) => error.code().to_owned(),
         }
     }
 
     #[test]
     fn a_request_is_made_once_within_a_day() {
-        let answers = Answers::default();
+        let answers = Arc::new(Answers::default());
         let day = u64::try_from(KEPT.as_millis()).unwrap();
-        assert_eq!(outcome(&answers, &key("a", 1), 0), "begun");
-        assert_eq!(outcome(&answers, &key("a", 1), 1), "in_progress");
-        assert_eq!(outcome(&answers, &key("a", 2), 1), "idempotency_mismatch");
-        answers.end(&key("a", 1), Some(&Reply::nothing()), UnixMillis(2));
-        assert_eq!(outcome(&answers, &key("a", 1), day - 1), "known");
+        assert_eq!(outcome(&answers, key("a", 1), 0), "made");
+        assert_eq!(outcome(&answers, key("a", 2), 1), "idempotency_mismatch");
+        assert_eq!(outcome(&answers, key("a", 1), day - 1), "known");
         let other = IdempotencyKey {
             actor: "key_2".to_owned(),
             ..key("a", 2)
         };
-        assert_eq!(outcome(&answers, &other, 3), "begun");
-        assert_eq!(outcome(&answers, &key("a", 2), day), "begun");
+        assert_eq!(outcome(&answers, other, 3), "made");
+        assert_eq!(outcome(&answers, key("a", 2), day), "made");
     }
 
     #[test]
-    fn what_failed_can_be_tried_again_and_memory_is_bounded() {
-        let answers = Answers::default();
-        assert_eq!(outcome(&answers, &key("a", 1), 0), "begun");
-        answers.end(&key("a", 1), None, UnixMillis(0));
-        assert_eq!(outcome(&answers, &key("a", 2), 0), "begun");
+    fn a_request_under_way_is_not_begun_again_and_one_that_failed_is() {
+        let answers = Arc::new(Answers::default());
+        let begun = answers.find_or_begin(key("a", 1), UnixMillis(0));
+        assert_eq!(outcome(&answers, key("a", 1), 0), "in_progress");
+        drop(begun);
+        assert_eq!(outcome(&answers, key("a", 2), 0), "made");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let answers = Arc::new(Answers::default());
         for n in 0..MOST + 10 {
-            let key = key(&n.to_string(), 1);
-            assert_eq!(outcome(&answers, &key, 1), "begun");
-            answers.end(&key, Some(&Reply::nothing()), UnixMillis(1));
+            assert_eq!(outcome(&answers, key(&n.to_string(), 1), 1), "made");
         }
+        assert_eq!(
+            outcome(&answers, key("0", 2), 1),
+            "made",
+            "the oldest is forgotten"
+        );
         let kept = answers.0.lock();
-        assert_eq!((kept.by_key.len(), kept.order.len()), (MOST, MOST));
+        assert!(kept.by_key.len() <= MOST + 1 && kept.order.len() == kept.by_key.len());
     }
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tollgate_accounts::{
-    Act, Administration, KeyFilter, KeyPatch as Change, MintedKey as Minted, NewKey as Wish,
+    Act, Administration, KeyFilter, KeyPatch as Change, MintedKey as Minted, NewKey as Wish, Patch,
     ScopesInput,
 };
-use tollgate_api::{Key, KeyPatch, MintedKey, NewKey, Rotation, Shaped as _, Timestamp};
+use tollgate_api::{
+    Change as ApiChange, Key, KeyPatch, MintedKey, NewKey, Rotation, Shaped as _, Timestamp,
+};
 use tollgate_base::{Error, Result, UnixMillis};
 use tollgate_policy::{
     account::Versioned,
@@ -84,9 +86,10 @@ impl Desk {
     }
 
     pub(super) fn rotate_key(&self, asked: &Asked) -> Result<Reply> {
-        let rotation = match asked.body.is_empty() {
-            true => Rotation::default(),
-            false => Rotation::read(&asked.body)?,
+        let rotation = if asked.body.is_empty() {
+            Rotation::default()
+        } else {
+            Rotation::read(&asked.body)?
         };
         let overlap = Duration::from_secs(rotation.overlap_seconds);
         let minted = self.accounts.rotate_key(&asked.act(), &asked.id, overlap)?;
@@ -183,6 +186,10 @@ fn change(patch: KeyPatch) -> Change {
         sources: patch.sources,
         strict: patch.strict,
         max_output_tokens: super::said(patch.max_output_tokens),
-        expires_at: super::said(patch.expires_at.map(|at| at.map(|at| at.0))),
+        expires_at: match patch.expires_at {
+            ApiChange::Set(at) => Patch::Set(at.0),
+            ApiChange::Clear => Patch::Clear,
+            ApiChange::Keep => Patch::Keep,
+        },
     }
 }

@@ -21,13 +21,17 @@ use http::{HeaderMap, Method, Response};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tollgate_accounts::{Actor, Administration, Patch};
-use tollgate_api::{Endpoint, ROUTES, Route};
+use tollgate_api::{Change, Endpoint, ROUTES, Route};
 use tollgate_base::{Error, Kind, Result};
 use tollgate_gateway::{Body, Gateway, Shared};
 use tollgate_http1::RequestBody;
 use tollgate_policy::key::{Permission, Role};
 
-use self::{asked::Asked, idempotency::Answers, reply::Reply};
+use self::{
+    asked::Asked,
+    idempotency::{Answers, Begun, Found},
+    reply::Reply,
+};
 use crate::media;
 
 /// The largest body that is read here.
@@ -120,17 +124,15 @@ impl Admin {
         if !asked.body.is_empty() {
             media::check_json(headers)?;
         }
-        let idempotency = asked.idempotency(route, request.path, headers)?;
-        if let Some(key) = &idempotency
-            && let Some(known) = self.answers.find_or_begin(key, now)?
-        {
-            return Ok(known.response(request_id));
-        }
-        let reply = self.work(gateway.shared(), route, asked).await;
-        if let Some(key) = &idempotency {
-            self.answers.end(key, reply.as_ref().ok(), now);
-        }
-        Ok(reply?.response(request_id))
+        let begun = match asked.idempotency(route, request.path, headers)? {
+            Some(key) => match self.answers.find_or_begin(key, now)? {
+                Found::Known(reply) => return Ok(reply.response(request_id)),
+                Found::Begun(begun) => Some(begun),
+            },
+            None => None,
+        };
+        let reply = self.work(gateway.shared(), route, asked, begun).await?;
+        Ok(reply.response(request_id))
     }
 
     /// Does the action on a thread of its own. It is done whole, even when the one who asked is gone.
@@ -139,9 +141,11 @@ impl Admin {
         shared: &Arc<Shared>,
         route: &'static Route,
         asked: Asked,
+        begun: Option<Begun>,
     ) -> Result<Reply> {
-        let closed = |_| Error::internal("The gateway failed on this request.");
-        let permit = self.jobs.clone().acquire_owned().await.map_err(closed)?;
+        let failed = || Error::internal("The gateway failed on this request.");
+        let permit = self.jobs.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| failed())?;
         let desk = Desk {
             accounts: self.desk.clone(),
             shared: shared.clone(),
@@ -154,11 +158,13 @@ impl Admin {
             if !matches!(route.permission, Permission::Read | Permission::ReadAudit) {
                 on_change();
             }
+            if let (Some(begun), Ok(reply)) = (begun, &reply) {
+                begun.end(reply);
+            }
             drop(permit);
             reply
         });
-        work.await
-            .unwrap_or_else(|_| Err(Error::internal("The gateway failed on this request.")))
+        work.await.unwrap_or_else(|_| Err(failed()))
     }
 }
 
@@ -251,6 +257,10 @@ impl Desk {
 }
 
 /// A field of a patch: left out, null, or a value.
-fn said<T>(field: Option<Option<T>>) -> Patch<T> {
-    field.map_or(Patch::Keep, Patch::from)
+fn said<T>(field: Change<T>) -> Patch<T> {
+    match field {
+        Change::Keep => Patch::Keep,
+        Change::Clear => Patch::Clear,
+        Change::Set(value) => Patch::Set(value),
+    }
 }

@@ -20,12 +20,11 @@ impl Desk {
     pub(super) fn prices(&self, asked: &Asked) -> Result<Reply> {
         let snapshot = self.shared.snapshot.load();
         let book = snapshot.price_book();
-        let all: BTreeMap<String, &price::Price> = match asked.parameter("model") {
-            Some(name) => BTreeMap::from([(name.to_owned(), find(&snapshot, name)?)]),
-            None => {
-                let named = |(provider, model, price)| (format!("{provider}/{model}"), price);
-                book.prices().map(named).collect()
-            }
+        let all: BTreeMap<String, &price::Price> = if let Some(name) = asked.parameter("model") {
+            BTreeMap::from([(name.to_owned(), find(&snapshot, name)?)])
+        } else {
+            let named = |(provider, model, price)| (format!("{provider}/{model}"), price);
+            book.prices().map(named).collect()
         };
         let shown: BTreeMap<String, Price> = all.into_iter().map(shown).collect();
         let (after, size) = (asked.parameter("after"), asked.page_size());

@@ -2,8 +2,8 @@
 
 use tollgate_accounts::{Act, NewBudget as BudgetWish, NewLimit as LimitWish};
 use tollgate_api::{
-    Amount, Budget, BudgetBody, Limit, LimitBody, NewBudget, NewLimit, Relief, ReliefRequest,
-    Shaped as _, Timestamp,
+    Amount, Budget, BudgetBody, Change, Limit, LimitBody, NewBudget, NewLimit, Relief,
+    ReliefRequest, Shaped as _, Timestamp,
 };
 use tollgate_base::{Error, Kind, Result, quote};
 use tollgate_policy::{
@@ -71,13 +71,14 @@ impl Desk {
     }
 
     pub(super) fn relieve_budget(&self, asked: &Asked) -> Result<Reply> {
-        let Some(relief) = ReliefRequest::read(&asked.body)?.relief else {
-            return Err(Error::missing_field("relief"));
+        let relief = match ReliefRequest::read(&asked.body)?.relief {
+            Change::Keep => return Err(Error::missing_field("relief")),
+            Change::Clear => None,
+            Change::Set(relief) => Some(rules::Relief {
+                limit: relief.limit_usd.0,
+                until: relief.until.0,
+            }),
         };
-        let relief = relief.map(|relief| rules::Relief {
-            limit: relief.limit_usd.0,
-            until: relief.until.0,
-        });
         let relieved = self
             .accounts
             .relieve_budget(&asked.act(), &asked.id, relief)?;

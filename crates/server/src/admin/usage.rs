@@ -102,7 +102,10 @@ impl Desk {
         {
             books.notify(tollgate_gateway::Notice::Crossed(crossing));
         }
-        let states = (state("unknown", opening.held), state("settled", Some(cost)));
+        let states = (
+            Some(state("unknown", opening.held)),
+            Some(state("settled", Some(cost))),
+        );
         self.accounts
             .note(&asked.act(), "ledger.resolve", &asked.id, states)?;
         self.show_attempt(asked)
@@ -129,8 +132,8 @@ impl Desk {
             })?;
         let span = format!("{}/{}", from.to_text(), to.to_text());
         let states = (
-            state("booked", Some(came_to.before)),
-            state("corrected", Some(came_to.after)),
+            Some(state("booked", Some(came_to.before))),
+            Some(state("corrected", Some(came_to.after))),
         );
         self.accounts
             .note(&asked.act(), "ledger.reprice", &span, states)?;
@@ -173,9 +176,9 @@ impl Desk {
 }
 
 /// What the audit log keeps of it.
-fn state(word: &str, amount: Option<Money>) -> Option<String> {
+fn state(word: &str, amount: Option<Money>) -> String {
     let amount = amount.map_or("null".to_owned(), Money::to_decimal);
-    Some(format!("{{\"state\":\"{word}\",\"usd\":{amount}}}"))
+    format!("{{\"state\":\"{word}\",\"usd\":{amount}}}")
 }
 
 /// Every circle that an attempt lay in.

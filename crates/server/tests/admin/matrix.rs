@@ -49,10 +49,9 @@ fn sample(shape: &Shape) -> Value {
             (_, Kind::Bool) => json!(true),
             (_, Kind::Amount | Kind::SignedAmount) => json!(1),
             (_, Kind::Time) => json!("2026-01-01T00:00:00Z"),
-            (_, Kind::Texts) => json!([]),
             (_, Kind::Wholes(from, _)) => json!([from]),
             (_, Kind::Object(inner)) => sample(inner),
-            (_, Kind::List(_)) => json!([]),
+            (_, Kind::Texts | Kind::List(_)) => json!([]),
             (_, Kind::Texted | Kind::Any) => json!({}),
         };
         (field.name.to_owned(), value)

@@ -25,7 +25,7 @@ use tollgate_server::{Admin, Running, Server};
 use tollgate_store::{SqliteLedger, SqliteStore};
 
 /// No answer takes longer than this; a test that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const SETTINGS: &str = "[ledger]\nunknown_price = \"book\"\n\
     [providers.openai]\nkind = \"openai\"\napi_key = \"test-canary-provider\"\n\
@@ -33,7 +33,6 @@ const SETTINGS: &str = "[ledger]\nunknown_price = \"book\"\n\
 
 pub(crate) struct Service {
     pub(crate) desk: Arc<Administration>,
-    pub(crate) shared: Arc<Shared>,
     pub(crate) owner: Secret,
     pub(crate) manager: Secret,
     pub(crate) viewer: Secret,
@@ -67,7 +66,6 @@ pub(crate) struct Ask {
 impl Service {
     pub(crate) fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        // What a former process left undecided is undecided still.
         Self::start_in(data)
     }
 
@@ -130,7 +128,6 @@ impl Service {
                 ("viewer", viewer_id),
             ]),
             desk,
-            shared,
             owner,
             manager,
             viewer,
@@ -259,7 +256,8 @@ impl Ask {
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        let line = format!("{name}: {value}\r\n");
+        self.headers.push_str(&line);
         self
     }
 

@@ -299,3 +299,40 @@ async fn operations_that_are_passed_through_are_booked_too() {
         );
     }
 }
+
+#[tokio::test]
+async fn l3_an_answer_that_breaks_off_before_anybody_was_told_is_booked_for_what_it_may_cost() {
+    let service = Service::start_with(PRICES).await;
+    for provider in ["oai", "ant"] {
+        for scenario in [
+            "cut-mid-text",
+            "cut-before-first",
+            "malformed",
+            "error-after-200",
+        ] {
+            for stream in [false, true] {
+                let before = service.attempts().len();
+                let model = format!("{provider}/{scenario}");
+                service.chat(&chat_body(&model, stream)).await;
+                let attempts = service.attempts();
+                assert!(attempts.len() > before, "{model} {stream}");
+                for attempt in &attempts[before..] {
+                    let booked = usage(attempt);
+                    assert!(booked.input > 0, "{model} {stream}: {booked:?}");
+                    assert_ne!(booked.provenance, Provenance::Reported, "{model} {stream}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_a_server_that_refuses_costs_nothing() {
+    let service = Service::start_with(PRICES).await;
+    for model in ["oai/e400", "oai/e401", "ant/e400"] {
+        service.chat(&chat_body(model, false)).await;
+        let attempt = service.attempts().pop().unwrap();
+        assert_eq!(cost(&attempt), Some(Money::ZERO), "{model}");
+        assert_eq!(outcome(&attempt), AttemptOutcome::Failed, "{model}");
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Witness {
     /// The id that the gateway sent with the attempt.
     pub(crate) attempt: String,
     pub(crate) status: u16,
+    /// Its answer was a stream. Of another one nothing arrives before all of it does.
+    pub(crate) is_stream: bool,
     /// What a conforming provider bills for it; `None`: nothing.
     pub(crate) billed: Option<BilledUsage>,
 }
@@ -137,6 +139,7 @@ impl Witness {
                 .unwrap_or_default()
                 .to_owned(),
             status: record.status,
+            is_stream: record.stream,
             billed: record.billed,
         })
     }
@@ -256,6 +259,12 @@ fn exact(row: &Row, oracle: BilledUsage, violations: &mut Vec<Violation>) {
     }
 }
 
+/// The beginning of the names of providers behind a bad line.
+pub(crate) const BAD_LINE: &str = "line-";
+/// By how much an estimate may be too high, in percent: no tokenizer is known for the scripted models, and the
+/// dearest family (Claude's newer ones) is counted with 56 % more than the tokens of the script.
+const FAMILY_PERCENT: u64 = 60;
+
 /// Nobody reported the whole: the row must lie between what was produced and what was held.
 fn estimated(
     row: &Row,
@@ -291,8 +300,15 @@ fn estimated(
         .map(|seen| seen.tokens)
         .max()
         .unwrap_or(0);
+    // What a bad line swallows nobody can count.
+    let arrives = witness.is_stream && !row.provider.starts_with(BAD_LINE);
+    let on_its_way = if arrives {
+        evidence.tokens_under_way
+    } else {
+        produced
+    };
     let least = produced
-        .saturating_sub(evidence.tokens_under_way)
+        .saturating_sub(on_its_way)
         .max(forwarded.min(produced));
     if booked < least {
         violations.push(Violation::UnderCount {
@@ -301,7 +317,7 @@ fn estimated(
             least,
         });
     }
-    let most = produced + 2.max(produced / 20) + evidence.tokens_under_way;
+    let most = produced + 2.max(produced * FAMILY_PERCENT / 100) + evidence.tokens_under_way;
     if booked > most {
         violations.push(Violation::OverCount {
             attempt: row.attempt.clone(),

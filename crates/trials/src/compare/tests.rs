@@ -59,6 +59,7 @@ fn settled(request: &str, bill: BilledUsage, provenance: Provenance) -> Row {
         state: State::Settled,
         outcome: Some(Outcome::Complete),
         model: "text".to_owned(),
+        provider: "chat".to_owned(),
         input: bill.input,
         cache_read: Some(bill.cache_read),
         cache_write: Some(bill.cache_write_5m),
@@ -88,6 +89,7 @@ fn witness(attempt: &str, billed: BilledUsage) -> Witness {
     Witness {
         attempt: attempt.to_owned(),
         status: 200,
+        is_stream: true,
         billed: Some(billed),
     }
 }
@@ -304,13 +306,13 @@ fn an_estimate_is_held_to_what_was_forwarded_produced_and_held() {
             least: 98,
         }],
     );
-    check(booked(108), &[]);
+    check(booked(163), &[]);
     check(
-        booked(109),
+        booked(164),
         &[Violation::OverCount {
             attempt: attempt(),
-            ledger: 109,
-            most: 108,
+            ledger: 164,
+            most: 163,
         }],
     );
     check(

@@ -11,12 +11,14 @@ use crate::price::{CENT, DOLLAR, OUTPUT_ONLY, dollars};
 use crate::report::Report;
 use crate::stage::{Common, Oracle, client, seen, settle};
 
-const RULES: &str = "[budgets.wall]\nscope = \"gateway\"\nlimit = 1\nperiod = \"total\"\n";
+const RULES: &str = "[budgets.wall]\nscope = \"gateway\"\nlimit = 1.000001\nperiod = \"total\"\n";
 /// Every hold is still held when the last call is decided.
 const HELD_FOR: Duration = Duration::from_secs(4);
 /// What one call may produce at most: one cent.
 const CAP: usize = 1000;
-/// One dollar, a cent each.
+/// A dollar, and a little for the holds of what goes in: a nano-dollar each.
+const WALL: i128 = DOLLAR + 1_000;
+/// A cent each.
 const ADMITTED: usize = 100;
 const FACTOR: u64 = 10;
 
@@ -86,7 +88,7 @@ async fn one_provider(
     let rows = settle(&mut gateway, &place, report).await?;
     report.violations(oracle.compare(&rows, &seen(&made), 0).violations);
     let (spent, excess) = (spent(&rows), excess(&rows));
-    let beyond = (spent - DOLLAR).max(0);
+    let beyond = (spent - WALL).max(0);
     let allowed = if is_honest { 0 } else { excess };
     report.expect(beyond <= allowed, || {
         format!(
@@ -96,8 +98,9 @@ async fn one_provider(
         )
     });
     if !is_honest {
-        let billed = (i128::from(FACTOR) - 1) * CENT * i128::try_from(admitted).unwrap_or(0);
-        report.expect(beyond == billed && excess == billed, || {
+        let calls = i128::try_from(admitted).unwrap_or(0);
+        let billed = ((i128::from(FACTOR) - 1) * CENT - 1) * calls;
+        report.expect(beyond <= excess && excess == billed, || {
             format!(
                 "{name}: ${} beyond the budget, the provider billed ${} too much",
                 dollars(beyond),

@@ -168,8 +168,8 @@ fn with_ledger(desk: &Desk, work: impl FnOnce(&Ledger) -> Result<Exit>) -> Resul
         Ok(ledger) => ledger,
         Err(exit) => {
             say(
-                "A running service changes its ledger itself: use its admin API, POST /admin/v1/ledger/resolve or \
-                 POST /admin/v1/ledger/reprice.",
+                "A running service changes its ledger itself: use its admin API, POST /admin/v1/attempts/{id}/resolve or \
+                 POST /admin/v1/reprice.",
             );
             return Ok(exit);
         }

@@ -161,19 +161,7 @@ impl<'a> Row<'a> {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let known = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let tokens = |count: u64, parts: &[(&str, Option<u64>)]| {
-            let parts = parts
-                .iter()
-                .filter_map(|(name, part)| Some(format!(", {name} {}", (*part)?)));
-            format!("{count}{}", parts.collect::<String>())
-        };
-        let inputs = [
-            ("read from a cache", self.cache_read),
-            ("written to one", self.cache_write),
-            ("written for an hour", self.cache_write_1h),
-            ("audio", self.audio_input),
-        ];
-        let outputs = [("reasoning", self.reasoning), ("audio", self.audio_output)];
+        let [input, output] = self.token_texts();
         let has_usage = settlement.is_some();
         let fields = [
             ("attempt", self.attempt.clone()),
@@ -197,22 +185,8 @@ impl<'a> Row<'a> {
             ("model", format!("{}/{}", self.provider, self.model)),
             ("operation", self.operation.to_owned()),
             ("tags", tags.join(", ")),
-            (
-                "input tokens",
-                if has_usage {
-                    tokens(self.input, &inputs)
-                } else {
-                    String::new()
-                },
-            ),
-            (
-                "output tokens",
-                if has_usage {
-                    tokens(self.output, &outputs)
-                } else {
-                    String::new()
-                },
-            ),
+            ("input tokens", input),
+            ("output tokens", output),
             (
                 "usage",
                 if has_usage {
@@ -257,6 +231,29 @@ impl<'a> Row<'a> {
             .map(|(name, text)| format!("{name:13}  {}", plain(&text)))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// What went in and came out, with the parts that were told apart. Nothing before the end.
+    fn token_texts(&self) -> [String; 2] {
+        let tokens = |count: u64, parts: &[(&str, Option<u64>)]| {
+            let parts = parts
+                .iter()
+                .filter_map(|(name, part)| Some((name, (*part)?)));
+            parts.fold(count.to_string(), |text, (name, part)| {
+                format!("{text}, {name} {part}")
+            })
+        };
+        if self.outcome.is_none() {
+            return Default::default();
+        }
+        let inputs = [
+            ("read from a cache", self.cache_read),
+            ("written to one", self.cache_write),
+            ("written for an hour", self.cache_write_1h),
+            ("audio", self.audio_input),
+        ];
+        let outputs = [("reasoning", self.reasoning), ("audio", self.audio_output)];
+        [tokens(self.input, &inputs), tokens(self.output, &outputs)]
     }
 
     /// The line of names.

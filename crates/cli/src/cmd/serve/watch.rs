@@ -105,7 +105,7 @@ async fn learn(shared: &Arc<Shared>, now: UnixMillis) -> (Pattern, Vec<Listed>) 
         });
         let mut lost = Vec::new();
         each(&*store, filter(AttemptState::Unknown, None), |listed| {
-            lost.push(listed)
+            lost.push(listed);
         });
         (pattern, lost)
     });
