@@ -57,7 +57,7 @@ pub(crate) struct Attempt<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
     pub(crate) asker: &'a Asker,
-    pub(crate) size: &'a Size,
+    pub(crate) size: &'a Size<'a>,
 }
 
 pub(crate) async fn attempt(

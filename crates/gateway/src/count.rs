@@ -80,7 +80,7 @@ impl Gateway {
         }
         // What cannot be counted as a call cannot be one: it is refused as one would be.
         call.parse()?;
-        let counter = counter(target);
+        let counter = counter(&snapshot, target);
         Ok(Count {
             tokens: counted(call.dialect, &call.raw, &counter),
             is_estimate: !counter.text().is_exact(),

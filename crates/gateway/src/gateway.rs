@@ -261,7 +261,7 @@ impl Gateway {
             snapshot.config.ledger.max_output_tokens,
             caller.scopes.max_output_tokens,
         );
-        let hold = self.hold(&asker, &size, &plan)?;
+        let hold = self.hold(snapshot, &asker, &size, &plan)?;
         let standings = hold.standings(&asker);
         record.hold = Some(hold);
         crash_point("after-limits");
@@ -286,14 +286,20 @@ impl Gateway {
     }
 
     /// Holds what the call may need of its caller's limits, measured as its first target would.
-    fn hold(&self, asker: &Asker, size: &Size, plan: &Plan) -> Result<CallHold> {
+    fn hold(
+        &self,
+        snapshot: &Snapshot,
+        asker: &Asker,
+        size: &Size<'_>,
+        plan: &Plan,
+    ) -> Result<CallHold> {
         let Some(first) = plan.targets.first() else {
             return Err(Error::internal("A call was planned without a target."));
         };
         let output = size
             .output(first.traits())
             .saturating_mul(size.candidates.into());
-        let counter = admit::counter(first);
+        let counter = admit::counter(snapshot, first);
         CallHold::admit(&self.shared, asker, |precision| {
             (size.bound(precision, &counter, first.traits()), output)
         })

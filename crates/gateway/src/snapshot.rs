@@ -1,8 +1,14 @@
 //! The configuration as one call sees it: immutable, complete, and swapped as a whole.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use parking_lot::RwLock;
 use tollgate_base::{Error, Money, Result, Usage};
 use tollgate_catalog::{
     Auth, Catalog, Operation, ProviderRow,
@@ -12,6 +18,7 @@ use tollgate_config::{Config, Identity, PriceSetting, Reach};
 use tollgate_credentials::Credentials;
 use tollgate_dialect::{Dialect, ModelTraits};
 use tollgate_policy::retry::RetryPolicy;
+use tollgate_tokens::ConversationCounter;
 use tollgate_upstream::Endpoint;
 
 use crate::{
@@ -28,7 +35,19 @@ pub struct Snapshot {
     pub(crate) providers: BTreeMap<String, Arc<Provider>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) prices: PriceBook,
+    /// What was looked up of targets, by provider and model.
+    facts: RwLock<HashMap<String, HashMap<String, Arc<Facts>>>>,
 }
+
+/// What is looked up of a target for each call.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) price: Option<Arc<Price>>,
+    pub(crate) counter: ConversationCounter,
+}
+
+/// Models of one provider whose facts are kept; callers may name any.
+const KEPT_FACTS: usize = 4096;
 
 /// A provider that is switched on, ready to be called.
 #[derive(Debug)]
@@ -92,12 +111,34 @@ impl Snapshot {
             providers,
             retry,
             prices,
+            facts: RwLock::default(),
         })
     }
 
     /// Which prices these are.
     pub fn price_version(&self) -> &str {
         self.prices.version()
+    }
+
+    /// What is looked up of a target, once for each.
+    pub(crate) fn facts(&self, provider: &str, model: &str) -> Arc<Facts> {
+        if let Some(known) = self.facts.read().get(provider).and_then(|of| of.get(model)) {
+            return known.clone();
+        }
+        let row = self
+            .providers
+            .get(provider)
+            .map_or("", |known| &known.row.id);
+        let facts = Arc::new(Facts {
+            price: self.price(provider, model).cloned().map(Arc::new),
+            counter: ConversationCounter::for_model(row, model),
+        });
+        let mut kept = self.facts.write();
+        let of = kept.entry(provider.to_owned()).or_default();
+        if of.len() < KEPT_FACTS {
+            of.insert(model.to_owned(), facts.clone());
+        }
+        facts
     }
 
     /// What a model costs at a configured provider.

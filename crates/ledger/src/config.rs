@@ -47,7 +47,7 @@ impl Config {
             most_rows: 2_000_000,
             batch: 2_000,
             sync_interval: Duration::from_millis(1),
-            ship_interval: Duration::from_millis(20),
+            ship_interval: Duration::from_millis(250),
             patience: Duration::from_secs(1),
             keep: Duration::ZERO,
         }

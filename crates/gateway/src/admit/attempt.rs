@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use tollgate_base::{Moment, Money, Provenance, Result, ServiceTier, Usage, crash_point};
 use tollgate_dialect::{Dialect, RawObject, ir::Block, parse_response};
 use tollgate_ledger::Durable;
@@ -25,7 +26,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) stream: bool,
     /// The request and how it is counted.
-    pub(crate) request: Option<(Dialect, RawObject)>,
+    pub(crate) request: Option<(Dialect, Bytes)>,
     pub(crate) counter: ConversationCounter,
     /// The place and its name of the model.
     pub(crate) provider: &'a str,
@@ -68,7 +69,7 @@ pub(crate) struct Booking {
 #[derive(Debug)]
 enum InputEstimate {
     /// The request itself, kept for it.
-    Request(Dialect, RawObject),
+    Request(Dialect, Bytes),
     /// An upper bound: the request was too large to be kept.
     Bound(u64),
 }
@@ -366,8 +367,8 @@ impl Offer<'_> {
 impl InputEstimate {
     fn of(offer: &Offer<'_>) -> Self {
         match &offer.request {
-            Some((dialect, raw)) if raw.bytes().len() <= KEPT_REQUEST => {
-                InputEstimate::Request(*dialect, raw.clone())
+            Some((dialect, body)) if body.len() <= KEPT_REQUEST => {
+                InputEstimate::Request(*dialect, body.clone())
             }
             _ => InputEstimate::Bound(offer.input),
         }
@@ -376,7 +377,10 @@ impl InputEstimate {
     fn tokens(&self, counter: &ConversationCounter) -> u64 {
         match self {
             InputEstimate::Bound(tokens) => *tokens,
-            InputEstimate::Request(dialect, raw) => size::counted(*dialect, raw, counter),
+            InputEstimate::Request(dialect, body) => match RawObject::parse(body.clone()) {
+                Ok(raw) => size::counted(*dialect, &raw, counter),
+                Err(_) => body.len() as u64,
+            },
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     attempt::Attempt,
     plan::{Place, Target},
+    snapshot::Snapshot,
 };
 
 /// The smallest output that an answer is cut to: with less there is no point in asking.
@@ -44,7 +45,7 @@ struct Bid<'a> {
     attempt: &'a Attempt<'a>,
     target: &'a Target,
     asker: &'a Asker,
-    size: &'a Size,
+    size: &'a Size<'a>,
     counter: ConversationCounter,
     pricing: Pricing,
     output: u64,
@@ -55,7 +56,7 @@ pub(crate) fn admit(
     attempt: &Attempt<'_>,
     target: &Target,
     asker: &Asker,
-    size: &Size,
+    size: &Size<'_>,
     may_clamp: bool,
 ) -> Result<Admitted, Declined> {
     let bid = Bid {
@@ -63,7 +64,7 @@ pub(crate) fn admit(
         target,
         asker,
         size,
-        counter: counter(target),
+        counter: counter(attempt.snapshot, target),
         pricing: pricing(attempt.snapshot, target).map_err(Declined::Target)?,
         output: size.output(target.traits()),
     };
@@ -91,14 +92,18 @@ pub(crate) fn admit(
 }
 
 /// The most that asking this target would cost; the order of "cheaper".
-pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size) -> Option<Money> {
+pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size<'_>) -> Option<Money> {
     let pricing = pricing(attempt.snapshot, target).ok()?;
-    let input = size.bound(Precision::Rough, &counter(target), target.traits());
+    let input = size.bound(
+        Precision::Rough,
+        &counter(attempt.snapshot, target),
+        target.traits(),
+    );
     let ask = ask(size, target, attempt, input);
     pricing.most(&ask, size.output(target.traits()))
 }
 
-fn ask<'a>(size: &'a Size, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
+fn ask<'a>(size: &'a Size<'a>, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
     let wire = match &target.place {
         Place::Provider(provider) => provider.service(attempt.call.dialect),
         Place::BuiltIn => None,
@@ -114,11 +119,9 @@ fn ask<'a>(size: &'a Size, target: &Target, attempt: &Attempt<'_>, input: u64) -
 }
 
 /// Counts as the target's model does.
-pub(crate) fn counter(target: &Target) -> ConversationCounter {
+pub(crate) fn counter(snapshot: &Snapshot, target: &Target) -> ConversationCounter {
     match &target.place {
-        Place::Provider(provider) => {
-            ConversationCounter::for_model(&provider.row.id, &target.model)
-        }
+        Place::Provider(provider) => snapshot.facts(&provider.name, &target.model).counter,
         Place::BuiltIn => ConversationCounter::for_model(target.place.name(), &target.model),
     }
 }
@@ -143,7 +146,7 @@ impl Bid<'_> {
             },
             asker: self.asker,
             dialect: call.dialect,
-            request: Some((call.dialect, call.raw.clone())),
+            request: Some((call.dialect, call.raw.bytes().clone())),
             counter: self.counter,
             stream: call.head.stream,
             provider: self.target.place.name(),

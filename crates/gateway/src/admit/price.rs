@@ -35,9 +35,9 @@ pub(crate) fn pricing_at(snapshot: &Snapshot, provider: &str, model: &str) -> Re
     if provider == BUILT_IN_PROVIDER {
         return Ok(Pricing::Free);
     }
-    match snapshot.price(provider, model) {
+    match &snapshot.facts(provider, model).price {
         Some(price) if price.is_free() => Ok(Pricing::Free),
-        Some(price) => Ok(Pricing::Known(Arc::new(price.clone()))),
+        Some(price) => Ok(Pricing::Known(price.clone())),
         None if snapshot.config.ledger.unknown_price == UnknownPrice::Book => Ok(Pricing::Unknown),
         None => Err(unknown(&format!("{provider}/{model}"))),
     }

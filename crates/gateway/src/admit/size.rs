@@ -16,9 +16,9 @@ use crate::call::Call;
 
 /// The size of one call. What takes time to find out is found out when it is asked for.
 #[derive(Debug)]
-pub(crate) struct Size {
+pub(crate) struct Size<'c> {
     dialect: Dialect,
-    raw: RawObject,
+    raw: &'c RawObject,
     /// The largest output that the caller asked for, for each candidate.
     asked_output: Option<u64>,
     pub(crate) candidates: u32,
@@ -82,11 +82,11 @@ const COMPLETION: u64 = 16;
 const CACHE_MARKS: [&[u8]; 3] = [b"cache_control", b"cachePoint", b"\\u"];
 const CACHE_WRITES: [Bucket; 2] = [Bucket::CacheWrite, Bucket::CacheWriteLong];
 
-impl Size {
-    pub(crate) fn of(call: &Call, default_output: u64, key_output: Option<u64>) -> Self {
+impl<'c> Size<'c> {
+    pub(crate) fn of(call: &'c Call, default_output: u64, key_output: Option<u64>) -> Self {
         Self {
             dialect: call.dialect,
-            raw: call.raw.clone(),
+            raw: &call.raw,
             asked_output: call.head.max_output_tokens,
             candidates: call.head.candidates.max(1),
             default_output,
@@ -120,17 +120,17 @@ impl Size {
     /// At most so many tokens of the request itself go in, as this model counts.
     fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
         let rough = *self.rough.get_or_init(|| {
-            let own = bytes(self.dialect, &self.raw);
-            own.max(media_bytes(&self.raw))
+            let own = bytes(self.dialect, self.raw);
+            own.max(media_bytes(self.raw))
         });
         // Counting takes time that the thread has not; what is that long is bound by its bytes.
         if precision == Precision::Rough || self.raw.bytes().len() > COUNTED {
             return rough;
         }
-        match countable(self.dialect, &self.raw) {
+        match countable(self.dialect, self.raw) {
             Ok(what) => {
-                let counted = what.tokens + counter.upper(&conversation(&what, &self.raw));
-                counted.max(media_bytes(&self.raw)).min(rough)
+                let counted = what.tokens + counter.upper(&conversation(&what, self.raw));
+                counted.max(media_bytes(self.raw)).min(rough)
             }
             Err(_) => rough,
         }
