@@ -78,7 +78,7 @@ pub(crate) fn open(
             .cloned()
             .collect();
         for batch in news.chunks(journal.config.batch.max(1)) {
-            carrier.carry(batch).map_err(|_| {
+            carrier.carry(batch.to_vec()).map_err(|_| {
                 OpenError::Store(
                     "The ledger's store does not take what the journal holds. Nothing is lost; see the log."
                         .to_owned(),

@@ -63,6 +63,16 @@ pub(crate) struct Carrier {
 #[derive(Debug)]
 pub(crate) struct GaveUp;
 
+/// Records on their way: their entries, and the number of each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Batch<'r> {
+    numbers: &'r [u64],
+    entries: &'r [Entry],
+}
+
+/// A record that is put aside: its number, its entry, and why.
+type Letter<'r> = (u64, &'r Entry, &'r str);
+
 /// Where the shipper is in the journal.
 #[derive(Debug)]
 struct Cursor {
@@ -151,7 +161,7 @@ impl Carrier {
         loop {
             match self.next_batch(&mut cursor) {
                 Ok(Some(records)) => {
-                    if self.carry(&records).is_err() {
+                    if self.carry(records).is_err() {
                         return;
                     }
                 }
@@ -232,36 +242,40 @@ impl Carrier {
     }
 
     /// Brings records into the store, and returns when it has them, or the dead-letter file has.
-    pub(crate) fn carry(&mut self, records: &[Record]) -> Result<(), GaveUp> {
-        let Some(last) = records.last() else {
+    pub(crate) fn carry(&mut self, records: Vec<Record>) -> Result<(), GaveUp> {
+        let pairs = records
+            .into_iter()
+            .map(|record| (record.number, record.entry));
+        let (numbers, entries): (Vec<u64>, Vec<Entry>) = pairs.unzip();
+        let Some(last) = numbers.last().copied() else {
             return Ok(());
         };
+        let batch = Batch {
+            numbers: &numbers,
+            entries: &entries,
+        };
         crash_point("ship-before-send");
-        self.deliver(records, Some(last.number))?;
+        self.deliver(batch, Some(last))?;
         crash_point("ship-after-commit");
-        self.journal.shipped(records.len() as u64, 0);
-        self.state.shipped.fetch_max(last.number, Ordering::AcqRel);
+        self.journal.shipped(numbers.len() as u64, 0);
+        self.state.shipped.fetch_max(last, Ordering::AcqRel);
         drop(self.state.moved.0.lock());
         self.state.moved.1.notify_all();
         Ok(())
     }
 
-    fn deliver(&mut self, records: &[Record], shipped: Option<u64>) -> Result<(), GaveUp> {
-        let entries: Vec<Entry> = records.iter().map(|record| record.entry.clone()).collect();
+    fn deliver(&mut self, batch: Batch<'_>, shipped: Option<u64>) -> Result<(), GaveUp> {
         let mut failures = 0;
         loop {
-            match self.store.apply(&entries, shipped) {
+            match self.store.apply(batch.entries, shipped) {
                 Ok(applied) if applied.refused.is_empty() => {
                     self.state.error.lock().take();
                     return Ok(());
                 }
                 Ok(applied) => {
-                    let refused: Vec<_> = applied
-                        .refused
-                        .iter()
-                        .filter_map(|(at, why)| Some((records.get(*at)?, why.as_str())))
-                        .collect();
-                    self.bury(&refused)?;
+                    let letters = applied.refused.iter();
+                    let letters = letters.filter_map(|(at, why)| batch.letter(*at, why));
+                    self.bury(&letters.collect::<Vec<_>>())?;
                     // The store remembers its place only now that nothing of the batch can be lost.
                     return self.remember(shipped);
                 }
@@ -269,7 +283,7 @@ impl Carrier {
                     failures += 1;
                     self.note(&error, failures)?;
                     if failures % TRIES == 0 && self.store_works() {
-                        return self.bisect(records, shipped, &error);
+                        return self.bisect(batch, shipped, &error);
                     }
                 }
             }
@@ -279,23 +293,23 @@ impl Carrier {
     /// The store takes entries, but not these: halves find the one that it does not take.
     fn bisect(
         &mut self,
-        records: &[Record],
+        batch: Batch<'_>,
         shipped: Option<u64>,
         error: &Error,
     ) -> Result<(), GaveUp> {
-        if let [record] = records {
-            self.bury(&[(record, error.message())])?;
-        } else {
-            let (first, second) = records.split_at(records.len() / 2);
+        if batch.entries.len() > 1 {
+            let (first, second) = batch.halves();
             self.deliver(first, None)?;
             self.deliver(second, None)?;
+        } else if let Some(letter) = batch.letter(0, error.message()) {
+            self.bury(&[letter])?;
         }
         self.remember(shipped)
     }
 
     fn remember(&mut self, shipped: Option<u64>) -> Result<(), GaveUp> {
         match shipped {
-            Some(_) => self.deliver(&[], shipped),
+            Some(_) => self.deliver(Batch::default(), shipped),
             None => Ok(()),
         }
     }
@@ -306,18 +320,15 @@ impl Carrier {
         self.store.apply(&[], Some(place)).is_ok()
     }
 
-    fn bury(&mut self, letters: &[(&Record, &str)]) -> Result<(), GaveUp> {
+    fn bury(&mut self, letters: &[Letter<'_>]) -> Result<(), GaveUp> {
         let mut failures = 0;
         loop {
-            let lines = letters
-                .iter()
-                .map(|(record, why)| (record.number, &record.entry, *why));
-            match self.dead.bury(lines) {
+            match self.dead.bury(letters.iter().copied()) {
                 Ok(new) => {
                     count(&self.journal.counters.dead_letters, new);
-                    for (record, why) in letters {
+                    for (number, entry, why) in letters {
                         tracing::error!(
-                            attempt = %record.entry.id(), number = record.number, why,
+                            attempt = %entry.id(), number, why,
                             "an entry of the ledger was put aside"
                         );
                     }
@@ -353,6 +364,25 @@ impl Carrier {
             return Err(GaveUp);
         }
         Ok(())
+    }
+}
+
+// === impl Batch ===
+
+impl<'r> Batch<'r> {
+    fn letter<'w>(self, at: usize, why: &'w str) -> Option<Letter<'w>>
+    where
+        'r: 'w,
+    {
+        Some((*self.numbers.get(at)?, self.entries.get(at)?, why))
+    }
+
+    fn halves(self) -> (Self, Self) {
+        let middle = self.entries.len() / 2;
+        let (first, second) = self.entries.split_at(middle);
+        let (of_first, of_second) = self.numbers.split_at(middle);
+        let half = |numbers, entries| Batch { numbers, entries };
+        (half(of_first, first), half(of_second, second))
     }
 }
 

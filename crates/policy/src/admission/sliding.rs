@@ -14,6 +14,15 @@ pub(super) struct Sliding {
     grid: Grid,
     /// In the order of time; slots without an entry are empty.
     slots: VecDeque<Slot>,
+    /// What all of `slots` hold together, so that a call need not add them up.
+    sum: Sum,
+}
+
+/// Wider than a slot, so that no sum of slots is cut.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    used: u128,
+    held: u128,
 }
 
 #[derive(Debug)]
@@ -54,32 +63,45 @@ impl Sliding {
         Self {
             grid: Grid { width_ms, slots },
             slots: VecDeque::new(),
+            sum: Sum::default(),
         }
     }
 
     /// What counts at `now`.
     pub(super) fn count(&self, now: Duration) -> Count {
-        let mut count = Count::default();
-        for slot in self.live(now) {
-            count.used = count.used.saturating_add(slot.used);
-            count.held = count.held.saturating_add(slot.held);
+        let live = self.live_sum(now);
+        Count {
+            used: u64::try_from(live.used).unwrap_or(u64::MAX),
+            held: u64::try_from(live.held).unwrap_or(u64::MAX),
         }
-        count
+    }
+
+    /// All but the slots that have left and were not forgotten yet: few, because every call forgets.
+    fn live_sum(&self, now: Duration) -> Sum {
+        let oldest = self.grid.oldest(now);
+        let gone = self.slots.iter().take_while(|slot| slot.index < oldest);
+        gone.fold(self.sum, |sum, slot| Sum {
+            used: sum.used.saturating_sub(u128::from(slot.used)),
+            held: sum.held.saturating_sub(u128::from(slot.held)),
+        })
     }
 
     /// The first instant at which no more than `room` of what counts at `now` still counts, if nothing comes
     /// and nothing is given back. `None`: it is so now.
     pub(super) fn falls_to(&self, room: u64, now: Duration) -> Option<Duration> {
-        let mut left = self.count(now).total();
-        let mut falls = None;
-        for slot in self.live(now) {
-            if left <= room {
-                break;
-            }
-            left = left.saturating_sub(slot.used.saturating_add(slot.held));
-            falls = Some(self.grid.leaves(slot.index));
+        let live = self.live_sum(now);
+        if live.used.saturating_add(live.held) <= u128::from(room) {
+            return None;
         }
-        falls
+        // The newest slots that fit into the room may stay; the one before them has to leave.
+        let mut newest = 0_u128;
+        for slot in self.slots.iter().rev() {
+            newest = newest.saturating_add(slot.total());
+            if newest > u128::from(room) {
+                return Some(self.grid.leaves(slot.index));
+            }
+        }
+        None
     }
 
     /// Takes `amount` for a call that begins now. Says the slot, which `settle` needs.
@@ -102,8 +124,10 @@ impl Sliding {
         if let Ok(at) = self.slots.binary_search_by_key(&index, |slot| slot.index)
             && let Some(slot) = self.slots.get_mut(at)
         {
+            self.sum.leave(slot);
             slot.held = slot.held.saturating_sub(amount);
             slot.used = slot.used.saturating_add(used.min(amount));
+            self.sum.enter(slot);
         }
         let beyond = used.saturating_sub(amount);
         if beyond > 0 {
@@ -126,37 +150,55 @@ impl Sliding {
 
     /// Whether nothing counts any more.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
-        self.live(now).next().is_none()
-    }
-
-    fn live(&self, now: Duration) -> impl Iterator<Item = &Slot> {
         let oldest = self.grid.oldest(now);
-        self.slots
-            .iter()
-            .skip_while(move |slot| slot.index < oldest)
+        self.slots.back().is_none_or(|slot| slot.index < oldest)
     }
 
     /// Counts something in the slot `index`, the newest that there is or a newer one.
     fn add(&mut self, index: u64, count: Count) {
         match self.slots.back_mut() {
             Some(slot) if slot.index >= index => {
+                self.sum.leave(slot);
                 slot.used = slot.used.saturating_add(count.used);
                 slot.held = slot.held.saturating_add(count.held);
+                self.sum.enter(slot);
             }
-            _ => self.slots.push_back(Slot {
-                index,
-                used: count.used,
-                held: count.held,
-            }),
+            _ => {
+                let slot = Slot {
+                    index,
+                    used: count.used,
+                    held: count.held,
+                };
+                self.sum.enter(&slot);
+                self.slots.push_back(slot);
+            }
         }
     }
 
     /// Drops the slots that have left.
     fn forget(&mut self, now: Duration) {
         let oldest = self.grid.oldest(now);
-        while self.slots.front().is_some_and(|slot| slot.index < oldest) {
-            self.slots.pop_front();
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.index < oldest) {
+            self.sum.leave(&slot);
         }
+    }
+}
+
+impl Slot {
+    fn total(&self) -> u128 {
+        u128::from(self.used).saturating_add(u128::from(self.held))
+    }
+}
+
+impl Sum {
+    fn enter(&mut self, slot: &Slot) {
+        self.used = self.used.saturating_add(u128::from(slot.used));
+        self.held = self.held.saturating_add(u128::from(slot.held));
+    }
+
+    fn leave(&mut self, slot: &Slot) {
+        self.used = self.used.saturating_sub(u128::from(slot.used));
+        self.held = self.held.saturating_sub(u128::from(slot.held));
     }
 }
 

@@ -10,7 +10,7 @@ mod row;
 use std::{collections::HashMap, path::Path};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, TransactionBehavior, params};
 use tollgate_base::{Money, Result, UnixMillis, Usage, crash_point};
 use tollgate_policy::{
     ledger::{
@@ -20,7 +20,7 @@ use tollgate_policy::{
     scope::Scope,
 };
 
-use self::row::{read_attempt, reading, signed, unsigned, word, write_attempt, writing};
+use self::row::{read_attempt, signed, unsigned, word, write_attempt};
 use super::{OpenError, SqliteStore, classify, connect, sql_time, unavailable};
 
 #[derive(Debug)]
@@ -29,10 +29,11 @@ pub struct SqliteLedger {
     reader: Mutex<Connection>,
 }
 
-/// An attempt as a transaction changes it.
-struct Changed {
-    attempt: Option<Attempt>,
-    is_changed: bool,
+/// What a transaction does with attempts.
+struct Statements<'c> {
+    reading: CachedStatement<'c>,
+    adding: CachedStatement<'c>,
+    writing: CachedStatement<'c>,
 }
 
 impl SqliteLedger {
@@ -108,61 +109,116 @@ fn apply(
 ) -> rusqlite::Result<Applied> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut applied = Applied::default();
-    // Each attempt is read once and written once, however many of its entries are in the batch.
-    let mut touched: HashMap<&AttemptId, Changed> = HashMap::new();
-    let mut order = Vec::new();
-    let mut reading = reading(&transaction)?;
-    let mut writing = writing(&transaction)?;
-    for (at, entry) in entries.iter().enumerate() {
-        if let Err(why) = storable(entry) {
-            applied.refused.push((at, why.to_owned()));
-            continue;
-        }
-        if !touched.contains_key(entry.id()) {
-            let attempt = read_attempt(&mut reading, entry.id())?;
-            order.push(entry.id());
-            touched.insert(
-                entry.id(),
-                Changed {
-                    attempt,
-                    is_changed: false,
-                },
-            );
-        }
-        let Some(row) = touched.get_mut(entry.id()) else {
-            continue;
-        };
-        match Attempt::advance(&mut row.attempt, entry) {
-            Ok(Step::Changed) => {
-                row.is_changed = true;
-                applied.changed += 1;
-            }
-            Ok(Step::Repeated) => applied.repeated += 1,
-            Err(why) => applied.refused.push((at, why.to_owned())),
+    {
+        let mut statements = Statements::prepare(&transaction)?;
+        for (id, places) in by_attempt(entries) {
+            statements.apply(id, entries, &places, &mut applied)?;
         }
     }
-    for id in order {
-        if let Some(Changed {
-            attempt: Some(attempt),
-            is_changed: true,
-        }) = touched.get(id)
-        {
-            write_attempt(&mut writing, attempt)?;
-        }
-    }
-    drop((reading, writing));
+    applied.refused.sort_by_key(|(at, _)| *at);
     if let Some(shipped) = shipped
         && applied.refused.is_empty()
     {
-        transaction.execute(
-            "UPDATE shipped SET number = max(number, ?1) WHERE id = 1",
-            [signed(shipped)],
-        )?;
+        transaction
+            .prepare_cached("UPDATE shipped SET number = max(number, ?1) WHERE id = 1")?
+            .execute([signed(shipped)])?;
     }
     crash_point("ship-after-send");
     transaction.commit()?;
     crash_point("checkpoint");
     Ok(applied)
+}
+
+/// The entries of each attempt, by their places, attempts in the order in which they appear: each is read and
+/// written once, however many of its entries are in the batch.
+fn by_attempt(entries: &[Entry]) -> Vec<(&AttemptId, Vec<usize>)> {
+    let mut known: HashMap<&AttemptId, usize> = HashMap::with_capacity(entries.len());
+    let mut attempts: Vec<(&AttemptId, Vec<usize>)> = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let place = *known.entry(entry.id()).or_insert_with(|| {
+            attempts.push((entry.id(), Vec::new()));
+            attempts.len() - 1
+        });
+        if let Some((_, places)) = attempts.get_mut(place) {
+            places.push(at);
+        }
+    }
+    attempts
+}
+
+impl<'c> Statements<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            reading: row::reading(connection)?,
+            adding: row::adding(connection)?,
+            writing: row::writing(connection)?,
+        })
+    }
+
+    fn apply(
+        &mut self,
+        id: &AttemptId,
+        entries: &[Entry],
+        places: &[usize],
+        applied: &mut Applied,
+    ) -> rusqlite::Result<()> {
+        let begins = places.first().and_then(|at| entries.get(*at));
+        if matches!(begins, Some(Entry::Opened(_))) {
+            // Most attempts begin and end within one batch: they are added without being looked for.
+            let fresh = advanced(None, entries, places);
+            if let Some(attempt) = &fresh.attempt
+                && write_attempt(&mut self.adding, attempt)?
+            {
+                fresh.count(applied);
+                return Ok(());
+            }
+        }
+        let known = read_attempt(&mut self.reading, id)?;
+        let advanced = advanced(known, entries, places);
+        if let Some(attempt) = &advanced.attempt
+            && advanced.changed > 0
+        {
+            write_attempt(&mut self.writing, attempt)?;
+        }
+        advanced.count(applied);
+        Ok(())
+    }
+}
+
+/// An attempt after more of its entries.
+struct Advanced {
+    attempt: Option<Attempt>,
+    changed: usize,
+    repeated: usize,
+    refused: Vec<(usize, String)>,
+}
+
+fn advanced(mut attempt: Option<Attempt>, entries: &[Entry], places: &[usize]) -> Advanced {
+    let (mut changed, mut repeated, mut refused) = (0, 0, Vec::new());
+    for &at in places {
+        let Some(entry) = entries.get(at) else {
+            continue;
+        };
+        match storable(entry).and_then(|()| Attempt::advance(&mut attempt, entry)) {
+            Ok(Step::Changed) => changed += 1,
+            Ok(Step::Repeated) => repeated += 1,
+            Err(why) => refused.push((at, why.to_owned())),
+        }
+    }
+    Advanced {
+        attempt,
+        changed,
+        repeated,
+        refused,
+    }
+}
+
+impl Advanced {
+    fn count(self, applied: &mut Applied) {
+        applied.changed += self.changed;
+        applied.repeated += self.repeated;
+        applied.refused.extend(self.refused);
+    }
 }
 
 /// SQLite's integers are signed and have 64 bits. A figure that does not fit is refused, never cut.

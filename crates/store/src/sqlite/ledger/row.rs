@@ -1,8 +1,8 @@
 //! One attempt as a row of the table, there and back.
 
 use rusqlite::{
-    Connection, OptionalExtension as _, Row, Statement, ToSql, params, params_from_iter,
-    types::Type,
+    CachedStatement, Connection, OptionalExtension as _, Row, Statement, ToSql, params,
+    params_from_iter, types::Type,
 };
 use tollgate_base::{Money, Provenance, Region, ServiceTier, Usage};
 use tollgate_policy::ledger::{
@@ -19,20 +19,28 @@ pub(super) const COLUMNS: &str = "request_id, number, state, at, key_id, project
 const N_COLUMNS: usize = 45;
 
 /// The statement that finds an attempt by its id.
-pub(super) fn reading(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
-    connection.prepare(&format!(
+pub(super) fn reading(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM attempts WHERE request_id = ?1 AND number = ?2"
     ))
 }
 
+/// The statement that adds an attempt that is not there yet.
+pub(super) fn adding(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    let marks = vec!["?"; N_COLUMNS].join(", ");
+    connection.prepare_cached(&format!(
+        "INSERT INTO attempts ({COLUMNS}) VALUES ({marks}) ON CONFLICT (request_id, number) DO NOTHING"
+    ))
+}
+
 /// The statement that adds an attempt, or puts its new state in the place of the old one.
-pub(super) fn writing(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
+pub(super) fn writing(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     let marks = vec!["?"; N_COLUMNS].join(", ");
     let kept = COLUMNS.split(", ").skip(2);
     let sets: Vec<_> = kept
         .map(|column| format!("{column} = excluded.{column}"))
         .collect();
-    connection.prepare(&format!(
+    connection.prepare_cached(&format!(
         "INSERT INTO attempts ({COLUMNS}) VALUES ({marks})
          ON CONFLICT (request_id, number) DO UPDATE SET {}",
         sets.join(", ")
@@ -48,17 +56,18 @@ pub(super) fn read_attempt(
         .optional()
 }
 
+/// Whether a row was written.
 pub(super) fn write_attempt(
     statement: &mut Statement<'_>,
     attempt: &Attempt,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let opening = &attempt.opening;
     let settled = attempt.settlement.as_ref();
     let usage = settled.map(|settlement| &settlement.usage);
     let tags = serde_json::to_string(&opening.tags).unwrap_or_default();
     let money = |money: Money| i64::try_from(money.nanos()).unwrap_or(i64::MAX);
     let bucket = |read: fn(&Usage) -> Option<u64>| usage.and_then(read).map(signed);
-    statement.execute(params_from_iter::<[&dyn ToSql; N_COLUMNS]>([
+    let rows = statement.execute(params_from_iter::<[&dyn ToSql; N_COLUMNS]>([
         &opening.id.request_id,
         &opening.id.number,
         &attempt.state.as_str(),
@@ -109,7 +118,7 @@ pub(super) fn write_attempt(
         &attempt.resolved.map(|(at, _)| sql_time(at)),
         &attempt.resolved.map(|(_, cost)| money(cost)),
     ]))?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 pub(super) fn to_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
