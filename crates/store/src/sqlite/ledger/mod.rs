@@ -149,9 +149,9 @@ fn by_attempt(entries: &[Entry]) -> Vec<(&AttemptId, Vec<usize>)> {
 impl<'c> Statements<'c> {
     fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            reading: row::reading(connection)?,
-            adding: row::adding(connection)?,
-            writing: row::writing(connection)?,
+            reading: connection.prepare_cached(&row::READING)?,
+            adding: connection.prepare_cached(&row::ADDING)?,
+            writing: connection.prepare_cached(&row::WRITING)?,
         })
     }
 
@@ -274,10 +274,11 @@ fn buckets(usage: &Usage) -> [Option<u64>; 12] {
     ]
 }
 
+const OPEN_ATTEMPTS: &str = "SELECT request_id, number, state FROM attempts
+    WHERE settled_at IS NULL AND state IN ('held', 'dispatched') ORDER BY place";
+
 fn open_attempts(reader: &Connection) -> rusqlite::Result<Vec<(AttemptId, AttemptState)>> {
-    let mut statement = reader.prepare(
-        "SELECT request_id, number, state FROM attempts WHERE state IN ('held', 'dispatched') ORDER BY place",
-    )?;
+    let mut statement = reader.prepare(OPEN_ATTEMPTS)?;
     let rows = statement.query_map([], |row| {
         let id = AttemptId {
             request_id: row.get(0)?,
@@ -310,4 +311,83 @@ fn correct(writer: &mut Connection, corrections: &[Correction]) -> rusqlite::Res
     }
     transaction.commit()?;
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::MIGRATIONS;
+
+    /// A database of the fourth schema with a settled attempt and one of unknown outcome.
+    fn of_the_fourth_schema(folder: &Path) {
+        let database = Connection::open(folder.join(SqliteStore::FILE)).unwrap();
+        for batch in MIGRATIONS.iter().take(4) {
+            database.execute_batch(batch).unwrap();
+        }
+        database
+            .execute_batch(
+                "INSERT INTO attempts (request_id, number, state, at, key_id, operation, dialect, route, provider,
+                    model, stream, held, held_input, held_output, price_version, tags, settled_at, outcome, input,
+                    output, tier, region, provenance, cost, unit_prices, code, duration_ms)
+                 VALUES ('r1', 1, 'settled', 5, 'k', 'chat', 'openai-chat', 'm', 'p', 'm', 0, 900, 1, 2, 'v', '[]', 6,
+                    'complete', 1, 2, 'standard', 'global', 'reported', 700, '', '', 1);
+                 INSERT INTO attempts (request_id, number, state, at, key_id, operation, dialect, route, provider,
+                    model, stream, held, held_input, held_output, price_version, tags, lost_at)
+                 VALUES ('r2', 1, 'unknown', 7, 'k', 'chat', 'openai-chat', 'm', 'p', 'm', 0, 800, 1, 2, 'v', '[]', 8);
+                 UPDATE shipped SET number = 42;
+                 PRAGMA user_version = 4;",
+            )
+            .unwrap();
+    }
+
+    #[test]
+    fn attempts_of_the_fourth_schema_are_brought_along() {
+        let folder = tempfile::tempdir().unwrap();
+        of_the_fourth_schema(folder.path());
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let posted = ledger
+            .posted(&Scope::Gateway, UnixMillis(0), UnixMillis(10))
+            .unwrap();
+        assert_eq!(posted.money, Money::from_nanos(700 + 800));
+        assert_eq!(posted.requests, 2);
+        assert_eq!(ledger.shipped().unwrap(), 42);
+        let wrong = ledger.writer.lock().execute(
+            "UPDATE attempts SET state = 'lost' WHERE request_id = 'r2'",
+            [],
+        );
+        assert!(wrong.is_err(), "a state that there is not was taken");
+    }
+
+    /// `IN` with more than two values in a check builds a tree of them for each row.
+    #[test]
+    fn writing_a_row_builds_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let writer = ledger.writer.lock();
+        for statement in [&row::ADDING, &row::WRITING] {
+            let mut explained = writer.prepare(&format!("EXPLAIN {}", **statement)).unwrap();
+            let mut operations = explained.raw_query();
+            let mut count = 0;
+            while let Some(row) = operations.next().unwrap() {
+                let operation: String = row.get(1).unwrap();
+                assert_ne!(operation, "OpenEphemeral", "{}", **statement);
+                count += 1;
+            }
+            assert!(count > 50, "{count} operations");
+        }
+    }
+
+    #[test]
+    fn open_attempts_are_found_by_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path()).unwrap();
+        let plan: String = ledger
+            .reader
+            .lock()
+            .query_row(&format!("EXPLAIN QUERY PLAN {OPEN_ATTEMPTS}"), [], |row| {
+                row.get(3)
+            })
+            .unwrap();
+        assert!(plan.contains("attempts_open"), "{plan}");
+    }
 }

@@ -1,8 +1,9 @@
 //! One attempt as a row of the table, there and back.
 
+use std::sync::LazyLock;
+
 use rusqlite::{
-    CachedStatement, Connection, OptionalExtension as _, Row, Statement, ToSql, params,
-    params_from_iter, types::Type,
+    OptionalExtension as _, Row, Statement, ToSql, params, params_from_iter, types::Type,
 };
 use tollgate_base::{Money, Provenance, Region, ServiceTier, Usage};
 use tollgate_policy::ledger::{
@@ -18,33 +19,31 @@ pub(super) const COLUMNS: &str = "request_id, number, state, at, key_id, project
     unit_prices, code, first_event_ms, duration_ms, lost_at, resolved_at, resolved_cost";
 const N_COLUMNS: usize = 45;
 
-/// The statement that finds an attempt by its id.
-pub(super) fn reading(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM attempts WHERE request_id = ?1 AND number = ?2"
-    ))
-}
+/// Finds an attempt by its id.
+pub(super) static READING: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {COLUMNS} FROM attempts WHERE request_id = ?1 AND number = ?2")
+});
 
-/// The statement that adds an attempt that is not there yet.
-pub(super) fn adding(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    let marks = vec!["?"; N_COLUMNS].join(", ");
-    connection.prepare_cached(&format!(
-        "INSERT INTO attempts ({COLUMNS}) VALUES ({marks}) ON CONFLICT (request_id, number) DO NOTHING"
-    ))
-}
+/// Adds an attempt that is not there yet.
+pub(super) static ADDING: LazyLock<String> =
+    LazyLock::new(|| format!("{} ON CONFLICT (request_id, number) DO NOTHING", insert()));
 
-/// The statement that adds an attempt, or puts its new state in the place of the old one.
-pub(super) fn writing(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    let marks = vec!["?"; N_COLUMNS].join(", ");
-    let kept = COLUMNS.split(", ").skip(2);
+/// Adds an attempt, or puts its new state in the place of the old one.
+pub(super) static WRITING: LazyLock<String> = LazyLock::new(|| {
+    let kept = COLUMNS.split(", ").map(str::trim).skip(2);
     let sets: Vec<_> = kept
         .map(|column| format!("{column} = excluded.{column}"))
         .collect();
-    connection.prepare_cached(&format!(
-        "INSERT INTO attempts ({COLUMNS}) VALUES ({marks})
-         ON CONFLICT (request_id, number) DO UPDATE SET {}",
+    format!(
+        "{} ON CONFLICT (request_id, number) DO UPDATE SET {}",
+        insert(),
         sets.join(", ")
-    ))
+    )
+});
+
+fn insert() -> String {
+    let marks = vec!["?"; N_COLUMNS].join(", ");
+    format!("INSERT INTO attempts ({COLUMNS}) VALUES ({marks})")
 }
 
 pub(super) fn read_attempt(
