@@ -76,12 +76,32 @@ impl fmt::Display for Money {
 /// An amount without its sign and unit.
 struct Plain(u128);
 
+/// Nano-units in a whole one.
+const WHOLE: u64 = 1_000_000_000;
+
 impl fmt::Display for Plain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, rest) = (self.0 / NANOS as u128, self.0 % NANOS as u128);
-        let digits = format!("{rest:09}");
-        let kept = digits.trim_end_matches('0').len().max(2);
-        write!(f, "{whole}.{}", digits.get(..kept).unwrap_or("00"))
+        // Every cost of a call fits into 64 bits, and 128 are slow to divide.
+        let (whole, mut rest) = if let Ok(nanos) = u64::try_from(self.0) {
+            (u128::from(nanos / WHOLE), nanos % WHOLE)
+        } else {
+            let rest = self.0 % u128::from(WHOLE);
+            let whole = self.0 / u128::from(WHOLE);
+            (whole, u64::try_from(rest).unwrap_or(0))
+        };
+        let mut digits = [b'0'; 9];
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        let kept = digits.iter().rposition(|digit| *digit != b'0');
+        let decimals = &digits[..kept.map_or(2, |at| at + 1).max(2)];
+        match u64::try_from(whole) {
+            Ok(whole) => fmt::Display::fmt(&whole, f)?,
+            Err(_) => fmt::Display::fmt(&whole, f)?,
+        }
+        f.write_str(".")?;
+        f.write_str(std::str::from_utf8(decimals).unwrap_or("00"))
     }
 }
 

@@ -284,12 +284,12 @@ pub(crate) fn print_bars(output: &mut impl Write, results: &Results) -> io::Resu
         (
             "1 KB: CPU per request, times nginx",
             results.ratio(Measure::Small, cpu),
-            2.5,
+            3.0,
         ),
         (
             "20 KB: CPU per request, times nginx",
             results.ratio(Measure::Large, cpu),
-            2.5,
+            3.0,
         ),
         (
             "paced stream: CPU per chunk, times nginx",
@@ -304,7 +304,12 @@ pub(crate) fn print_bars(output: &mut impl Write, results: &Results) -> io::Resu
         (
             "added p50 at 200/s, us",
             results.added(Subject::Tollgate, p50),
-            250.0,
+            300.0,
+        ),
+        (
+            "added p99 at 200/s, us",
+            results.added(Subject::Tollgate, p99),
+            2000.0,
         ),
         ("1,000 open streams: resident MiB", open, 70.0),
         ("idle: resident MiB", idle, 25.0),

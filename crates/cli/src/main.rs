@@ -19,6 +19,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Calls are made of many small pieces: with the C library's allocator a seventh of a call's time went there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An LLM API in one binary: many providers behind one key.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, max_term_width = 100)]

@@ -225,6 +225,7 @@ impl Attempt<'_> {
                 let ask = provider::Ask {
                     provider,
                     model: &target.model,
+                    traits: target.traits,
                     max_output,
                 };
                 provider::answer(self, ask, &mut booking).await

@@ -10,7 +10,7 @@ use tollgate_dialect::{
 
 use crate::{
     call::Call,
-    plan::{Place, Plan, Target},
+    plan::{Plan, Target},
     snapshot::Snapshot,
 };
 
@@ -67,7 +67,7 @@ fn says(request: &Request, is_it: fn(&Part) -> bool) -> bool {
 /// Leaves the targets that can take the call; an error when none of them can.
 pub(crate) fn narrow(snapshot: &Snapshot, call: &Call, plan: &mut Plan) -> Result<()> {
     let lacks = |target: &Target| {
-        let traits = traits(target);
+        let traits = target.traits;
         NEEDS.iter().any(|need| (need.has)(traits) == Some(false))
     };
     // Nearly every model takes everything, or nobody knows: then the request is not looked into.
@@ -79,7 +79,7 @@ pub(crate) fn narrow(snapshot: &Snapshot, call: &Call, plan: &mut Plan) -> Resul
         return Ok(());
     };
     let missing = |target: &Target| {
-        let traits = traits(target);
+        let traits = target.traits;
         NEEDS
             .iter()
             .find(|need| (need.has)(traits) == Some(false) && (need.is_in)(&request))
@@ -92,14 +92,6 @@ pub(crate) fn narrow(snapshot: &Snapshot, call: &Call, plan: &mut Plan) -> Resul
     }
     plan.targets.retain(|target| missing(target).is_none());
     Ok(())
-}
-
-fn traits(target: &Target) -> &'static ModelTraits {
-    match &target.place {
-        Place::Provider(provider) => provider.traits(&target.model),
-        // The built-in model refuses for itself.
-        Place::BuiltIn => Catalog::builtin().traits("", ""),
-    }
 }
 
 fn refusal(snapshot: &Snapshot, target: &Target, need: &Need) -> Error {

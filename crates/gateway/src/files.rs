@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use memchr::memmem;
 use serde_json::Value;
 use tollgate_base::Result;
 use tollgate_policy::{
@@ -11,7 +10,10 @@ use tollgate_policy::{
     objects::{ObjectKind, owned},
 };
 
-use crate::gateway::Shared;
+use crate::{
+    gateway::Shared,
+    marks::{Mark, Marks},
+};
 
 /// The fields that name files, in any dialect.
 const FIELDS: [&str; 7] = [
@@ -23,18 +25,9 @@ const FIELDS: [&str; 7] = [
     "validation_file",
     "validation_files",
 ];
-/// What a body holds that names a file; an escape may hide any of them.
-const MARKS: [&[u8]; 5] = [
-    b"file_id",
-    b"fileId",
-    b"training_file",
-    b"validation_file",
-    b"\\u",
-];
-
 /// Refuses a body that names a file of another key. Bodies that name none are not looked into.
-pub(crate) fn check(shared: &Shared, caller: &Caller, body: &[u8]) -> Result<()> {
-    if !MARKS.iter().any(|mark| memmem::find(body, mark).is_some()) {
+pub(crate) fn check(shared: &Shared, caller: &Caller, marks: Marks, body: &[u8]) -> Result<()> {
+    if !marks.may_have(Mark::File) {
         return Ok(());
     }
     let Ok(value) = serde_json::from_slice::<Value>(body) else {

@@ -27,6 +27,7 @@ use crate::{
     capability::narrow,
     files,
     identity::TokenClient,
+    marks::Marks,
     models::{self, ModelLists, Page},
     plan::{Plan, plan},
     provider::transport_failure,
@@ -244,7 +245,8 @@ impl Gateway {
         plan.strict |= caller.scopes.strict;
         recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
         narrow(snapshot, &call, &mut plan)?;
-        files::check(&self.shared, caller, call.raw.bytes())?;
+        let marks = Marks::of(call.raw.bytes());
+        files::check(&self.shared, caller, marks, call.raw.bytes())?;
         if let Some(keeping) = call.keeping.as_ref().filter(|kept| kept.in_background) {
             let body = self.start_in_background(caller, &call, keeping)?;
             return Ok(Served::accepted(call.dialect, body, snapshot));
@@ -258,6 +260,7 @@ impl Gateway {
         };
         let size = Size::of(
             &call,
+            marks,
             snapshot.config.ledger.max_output_tokens,
             caller.scopes.max_output_tokens,
         );
@@ -297,11 +300,11 @@ impl Gateway {
             return Err(Error::internal("A call was planned without a target."));
         };
         let output = size
-            .output(first.traits())
+            .output(first.traits)
             .saturating_mul(size.candidates.into());
         let counter = admit::counter(snapshot, first);
         CallHold::admit(&self.shared, asker, |precision| {
-            (size.bound(precision, &counter, first.traits()), output)
+            (size.bound(precision, &counter, first.traits), output)
         })
     }
 

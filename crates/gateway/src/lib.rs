@@ -26,6 +26,7 @@ mod framer;
 mod gateway;
 mod identity;
 mod local;
+mod marks;
 mod models;
 mod pass;
 mod paths;
@@ -38,7 +39,7 @@ mod responses;
 mod snapshot;
 mod tags;
 
-pub use admit::{Books, Notice, request_tokens};
+pub use admit::{Books, Notice, Spent, request_tokens};
 pub use body::Body;
 pub use call::{Addressed, Inbound};
 pub use conversations::{ConversationAction, ConversationRequest};

@@ -1,6 +1,6 @@
 //! Which targets serve a call, in which order. Decides from the snapshot alone; does no IO.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use http::Uri;
 use tollgate_base::{Error, Kind, Result, quote};
@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) place: Place,
     /// The place's own name of the model.
     pub(crate) model: String,
+    /// What is known of the model.
+    pub(crate) traits: &'static ModelTraits,
 }
 
 #[derive(Clone, Debug)]
@@ -42,20 +44,22 @@ pub(crate) enum Place {
 }
 
 impl Target {
+    pub(crate) fn new(place: Place, model: String) -> Self {
+        let traits = match &place {
+            Place::Provider(provider) => provider.traits(&model),
+            // Nothing is said of what no provider serves.
+            Place::BuiltIn => Catalog::builtin().traits("", ""),
+        };
+        Self {
+            place,
+            model,
+            traits,
+        }
+    }
+
     /// `provider/model`, as it is configured, logged and shown.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.place.name(), self.model)
-    }
-}
-
-impl Target {
-    /// What is known of the model.
-    pub(crate) fn traits(&self) -> &ModelTraits {
-        static UNKNOWN: LazyLock<ModelTraits> = LazyLock::new(ModelTraits::default);
-        match &self.place {
-            Place::Provider(provider) => provider.traits(&self.model),
-            Place::BuiltIn => &UNKNOWN,
-        }
     }
 }
 
@@ -139,10 +143,7 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
         return Some(target);
     }
     if snapshot.config.built_in_model && name == local::MODEL {
-        return Some(Target {
-            place: Place::BuiltIn,
-            model: name.to_owned(),
-        });
+        return Some(Target::new(Place::BuiltIn, name.to_owned()));
     }
     let knows = |provider: &&Arc<Provider>| match &provider.models {
         Some(models) => models.iter().any(|model| model == name),
@@ -151,10 +152,8 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
             .any(|model| model == name),
     };
     let provider = snapshot.providers.values().find(knows)?;
-    Some(Target {
-        place: Place::Provider(provider.clone()),
-        model: name.to_owned(),
-    })
+    let place = Place::Provider(provider.clone());
+    Some(Target::new(place, name.to_owned()))
 }
 
 pub(crate) fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target> {
@@ -174,10 +173,7 @@ pub(crate) fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Opt
         }
         Place::Provider(provider.clone())
     };
-    Some(Target {
-        place,
-        model: model.to_owned(),
-    })
+    Some(Target::new(place, model.to_owned()))
 }
 
 /// Who passes an operation on, and under which name of the model.

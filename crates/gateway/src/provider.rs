@@ -7,9 +7,10 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use tollgate_base::{Error, Result, UnixMillis};
 use tollgate_catalog::ProviderRow;
 use tollgate_dialect::{
-    Dialect, EncodeOptions, Loss, Quirks, RawObject, Rendered, Target, chat_needs_responses,
-    encoder, parse_error, parse_response, parse_retry_after, patch_request, read_operation_usage,
-    read_reply, render_embeddings, render_request, render_response, translate_embeddings_reply,
+    Dialect, EncodeOptions, Loss, ModelTraits, Quirks, RawObject, Rendered, Target,
+    chat_needs_responses, encoder, parse_error, parse_response, parse_retry_after, patch_request,
+    read_operation_usage, read_reply, render_embeddings, render_request, render_response,
+    translate_embeddings_reply,
 };
 use tollgate_policy::retry::{Failure, Sent};
 use tollgate_upstream::{Fault, Progress, ReplyBody};
@@ -36,6 +37,8 @@ const ERROR_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Ask<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) model: &'a str,
+    /// What is known of the model.
+    pub(crate) traits: &'static ModelTraits,
     /// The largest output that may be asked for; `None`: what the caller wrote.
     pub(crate) max_output: Option<u64>,
 }
@@ -47,9 +50,12 @@ pub(crate) async fn answer(
 ) -> Result<Reply, Failure> {
     let call = attempt.call;
     let Ask {
-        provider, model, ..
+        provider,
+        model,
+        traits,
+        ..
     } = ask;
-    let Some(service) = service_for(call, provider, model) else {
+    let Some(service) = service_for(call, provider, model, traits) else {
         return Err(refused(Error::internal(
             "A target was planned that does not serve this operation.",
         )));
@@ -100,9 +106,13 @@ pub(crate) async fn answer(
 
 /// The provider's service for this call. Some models take tools while they reason in Responses alone, so that
 /// a chat request goes there where the provider has both (trap T1).
-fn service_for<'p>(call: &Call, provider: &'p Provider, model: &str) -> Option<&'p Service> {
+fn service_for<'p>(
+    call: &Call,
+    provider: &'p Provider,
+    model: &str,
+    traits: &ModelTraits,
+) -> Option<&'p Service> {
     let service = provider.service(call.dialect)?;
-    let traits = provider.traits(model);
     if service.dialect != Dialect::OpenAiChat
         || traits.chat_refuses_tools_while_reasoning != Some(true)
     {
@@ -134,7 +144,7 @@ fn render(attempt: Attempt<'_>, ask: Ask<'_>, wire: Dialect) -> Result<Rendered>
     let call = attempt.call;
     let target = Target {
         model: ask.model,
-        traits: ask.provider.traits(ask.model),
+        traits: ask.traits,
         quirks: &ask.provider.row.quirks,
         max_output: ask.max_output,
     };

@@ -176,11 +176,11 @@ impl Drop for Record {
             Outcome::Failed(error) => ("failed", error.code()),
         };
         tracing::info!(
-            request = %self.request_id,
-            key = %self.key_id,
+            request = self.request_id,
+            key = self.key_id,
             operation = self.operation,
             dialect = self.dialect.name(),
-            model = %self.model.escape_default(),
+            model = self.model,
             target = self.target.as_deref().unwrap_or("-"),
             stream = self.stream,
             attempts = self.attempts,
@@ -188,7 +188,7 @@ impl Drop for Record {
             output_tokens = self.usage.output_total(),
             usage = self.usage.provenance.as_str(),
             cost_usd = cost,
-            losses = %loss_report(&self.losses),
+            losses = loss_report(&self.losses),
             ms = u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX),
             code,
             outcome,

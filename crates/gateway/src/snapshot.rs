@@ -1,12 +1,8 @@
 //! The configuration as one call sees it: immutable, complete, and swapped as a whole.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
+use foldhash::HashMap;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use parking_lot::RwLock;
 use tollgate_base::{Error, Money, Result, Usage};

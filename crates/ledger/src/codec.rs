@@ -13,35 +13,73 @@ const RELEASED: u8 = 4;
 const LOST: u8 = 5;
 const RESOLVED: u8 = 6;
 
+/// An entry that is written: what it says is somebody else's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written<'a> {
+    Opened(&'a Opening),
+    Dispatched(&'a AttemptId),
+    Settled(&'a Settlement),
+    Released(&'a AttemptId),
+    Lost(&'a AttemptId, UnixMillis),
+    Resolved(&'a AttemptId, UnixMillis, Money),
+}
+
+impl<'a> From<&'a Entry> for Written<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        match entry {
+            Entry::Opened(opening) => Written::Opened(opening),
+            Entry::Dispatched(id) => Written::Dispatched(id),
+            Entry::Settled(settlement) => Written::Settled(settlement),
+            Entry::Released(id) => Written::Released(id),
+            Entry::Lost(id, at) => Written::Lost(id, *at),
+            Entry::Resolved(id, at, cost) => Written::Resolved(id, *at, *cost),
+        }
+    }
+}
+
+impl Written<'_> {
+    /// For keeping it.
+    pub(crate) fn to_entry(self) -> Entry {
+        match self {
+            Written::Opened(opening) => Entry::Opened(opening.clone()),
+            Written::Dispatched(id) => Entry::Dispatched(id.clone()),
+            Written::Settled(settlement) => Entry::Settled(settlement.clone()),
+            Written::Released(id) => Entry::Released(id.clone()),
+            Written::Lost(id, at) => Entry::Lost(id.clone(), at),
+            Written::Resolved(id, at, cost) => Entry::Resolved(id.clone(), at, cost),
+        }
+    }
+}
+
 /// Appends `entry` to `out`.
-pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
+pub(crate) fn encode(entry: Written<'_>, out: &mut Vec<u8>) {
     match entry {
-        Entry::Opened(opening) => {
+        Written::Opened(opening) => {
             out.push(OPENED);
             put_opening(opening, out);
         }
-        Entry::Dispatched(id) => {
+        Written::Dispatched(id) => {
             out.push(DISPATCHED);
             put_id(id, out);
         }
-        Entry::Settled(settlement) => {
+        Written::Settled(settlement) => {
             out.push(SETTLED);
             put_settlement(settlement, out);
         }
-        Entry::Released(id) => {
+        Written::Released(id) => {
             out.push(RELEASED);
             put_id(id, out);
         }
-        Entry::Lost(id, at) => {
+        Written::Lost(id, at) => {
             out.push(LOST);
             put_id(id, out);
             put_number(at.0, out);
         }
-        Entry::Resolved(id, at, cost) => {
+        Written::Resolved(id, at, cost) => {
             out.push(RESOLVED);
             put_id(id, out);
             put_number(at.0, out);
-            put_money(*cost, out);
+            put_money(cost, out);
         }
     }
 }

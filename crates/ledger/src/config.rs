@@ -46,7 +46,7 @@ impl Config {
             most_bytes: 1 << 30,
             most_rows: 2_000_000,
             batch: 2_000,
-            sync_interval: Duration::from_millis(1),
+            sync_interval: Duration::from_millis(2),
             ship_interval: Duration::from_millis(250),
             patience: Duration::from_secs(1),
             keep: Duration::ZERO,

@@ -88,7 +88,7 @@ impl Cemetery {
                 continue;
             }
             let mut bytes = Vec::new();
-            codec::encode(entry, &mut bytes);
+            codec::encode(entry.into(), &mut bytes);
             let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
                 hex.extend(
                     [byte >> 4, byte & 15]

@@ -4,11 +4,12 @@ use std::{fmt, sync::Arc};
 
 use tollgate_base::{Clock, Money, Result, UnixMillis};
 use tollgate_policy::ledger::{
-    Attempt, AttemptFilter, AttemptId, AttemptQuery, AttemptState, Correction, Entry, LedgerStore,
+    Attempt, AttemptFilter, AttemptId, AttemptQuery, AttemptState, Correction, LedgerStore,
     Opening, Settlement,
 };
 
 use crate::{
+    codec::Written,
     commits::Durable,
     config::Config,
     disk::{Disk, RealDisk},
@@ -87,32 +88,37 @@ impl Ledger {
     /// Writes down that an attempt begins. When it returns well, the record survives the death of the
     /// process, and not before that may anything be sent.
     pub fn begin(&self, opening: &Opening) -> Result<()> {
-        let entry = Entry::Opened(opening.clone());
-        self.journal.append_opening(&entry).map(drop)
+        self.journal
+            .append_opening(&[Written::Opened(opening)])
+            .map(drop)
+    }
+
+    /// As [`Ledger::begin`] and [`Ledger::dispatched`] together, in one write: for an attempt whose request goes
+    /// out at once.
+    pub fn dispatch(&self, opening: &Opening) -> Result<()> {
+        let entries = [Written::Opened(opening), Written::Dispatched(&opening.id)];
+        self.journal.append_opening(&entries).map(drop)
     }
 
     /// Writes down that from now on bytes of the attempt may have been sent.
     pub fn dispatched(&self, id: &AttemptId) -> Result<()> {
-        let entry = Entry::Dispatched(id.clone());
-        self.journal.append(&entry).map(drop)
+        self.journal.append(Written::Dispatched(id)).map(drop)
     }
 
     /// Writes down how an attempt ended. What comes back resolves when that is as durable as configured.
     pub fn settle(&self, settlement: &Settlement) -> Durable {
-        self.journal
-            .append_durably(&Entry::Settled(settlement.clone()))
+        self.journal.append_durably(Written::Settled(settlement))
     }
 
     /// Writes down that an attempt ended before anything was sent.
     pub fn release(&self, id: &AttemptId) -> Result<()> {
-        let entry = Entry::Released(id.clone());
-        self.journal.append(&entry).map(drop)
+        self.journal.append(Written::Released(id)).map(drop)
     }
 
     /// Books an attempt of unknown outcome with what an administrator says that it cost.
     pub fn resolve(&self, id: &AttemptId, cost: Money) -> Result<()> {
         self.journal
-            .append_durably(&Entry::Resolved(id.clone(), self.clock.now(), cost))
+            .append_durably(Written::Resolved(id, self.clock.now(), cost))
             .wait()?;
         self.flush()
     }
@@ -126,9 +132,8 @@ impl Ledger {
                 return Ok(());
             };
             resolved += 1;
-            let id = attempt.opening.id.clone();
-            let entry = Entry::Resolved(id, self.clock.now(), held);
-            self.journal.append(&entry).map(drop)
+            let entry = Written::Resolved(&attempt.opening.id, self.clock.now(), held);
+            self.journal.append(entry).map(drop)
         })?;
         self.flush()?;
         Ok(resolved)
@@ -203,15 +208,15 @@ impl Ledger {
             let entry = match state {
                 AttemptState::Held => {
                     recovery.released += 1;
-                    Entry::Released(id)
+                    Written::Released(&id)
                 }
                 AttemptState::Dispatched => {
                     recovery.lost += 1;
-                    Entry::Lost(id, self.clock.now())
+                    Written::Lost(&id, self.clock.now())
                 }
                 AttemptState::Settled | AttemptState::Released | AttemptState::Unknown => continue,
             };
-            self.journal.append(&entry).map_err(failed)?;
+            self.journal.append(entry).map_err(failed)?;
         }
         self.flush().map_err(failed)
     }

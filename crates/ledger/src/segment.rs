@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use tollgate_policy::ledger::Entry;
 
-use crate::codec;
+use crate::codec::{self, Written};
 
 /// Bytes of both copies of the header.
 pub(crate) const HEADER: usize = 2 * COPY;
@@ -81,7 +81,7 @@ impl Header {
     }
 
     /// Appends a record to `out`.
-    pub(crate) fn frame(self, number: u64, entry: &Entry, out: &mut Vec<u8>) {
+    pub(crate) fn frame(self, number: u64, entry: Written<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; 8]);
         out.extend(number.to_le_bytes());
@@ -179,7 +179,7 @@ mod tests {
                 request_id: format!("req_{number}"),
                 number: 1,
             };
-            HEAD.frame(HEAD.first + number, &Entry::Dispatched(id), &mut bytes);
+            HEAD.frame(HEAD.first + number, Written::Dispatched(&id), &mut bytes);
         }
         bytes
     }
@@ -204,7 +204,7 @@ mod tests {
             request_id: "req_stolen".to_owned(),
             number: 1,
         };
-        other.frame(HEAD.first + 3, &Entry::Dispatched(id), &mut bytes);
+        other.frame(HEAD.first + 3, Written::Dispatched(&id), &mut bytes);
         assert_eq!(scan(&bytes).records.len(), 3);
     }
 

@@ -86,6 +86,7 @@ impl Price {
     fn lines_of(&self, ask: &Ask<'_>) -> Option<Vec<Line>> {
         let regions = match ask.region {
             Some(region) => vec![region],
+            None if self.us_milli.is_none() => vec![Region::Global],
             None => vec![Region::Global, Region::Us],
         };
         let mut lines = Vec::new();

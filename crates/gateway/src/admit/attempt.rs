@@ -166,15 +166,7 @@ impl Booking {
 
     /// From here on something may have been sent. It is written down first; where that fails, nothing is sent.
     pub(crate) fn dispatch(&mut self) -> Result<()> {
-        let ledger = &self.shared.books.ledger;
-        ledger.begin(&self.opening)?;
-        if let Err(error) = ledger.dispatched(&self.opening.id) {
-            // Nothing is sent, and the row says so as soon as it can be written.
-            if let Err(failed) = ledger.release(&self.opening.id) {
-                tracing::error!(attempt = %self.opening.id, "an attempt could not be released: {failed}");
-            }
-            return Err(error);
-        }
+        self.shared.books.ledger.dispatch(&self.opening)?;
         self.state = State::Dispatched;
         Ok(())
     }
@@ -300,12 +292,8 @@ impl Booking {
         let books = &self.shared.books;
         let at = self.opening.at;
         match cost {
-            Cost::Known(cost) if !cost.is_zero() => books.notify(Notice::Spent {
-                key_id: self.opening.key_id.clone(),
-                at,
-                cost,
-            }),
-            Cost::Known(_) => {}
+            Cost::Known(cost) if cost.is_zero() => {}
+            Cost::Known(cost) => books.spend(&self.opening.key_id, at, cost),
             Cost::Unknown => books.notify(Notice::Unpriced {
                 target: format!("{}/{}", self.opening.provider, self.opening.model),
                 at,

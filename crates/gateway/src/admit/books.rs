@@ -1,8 +1,9 @@
 //! What all calls share of money and limits: the counters, the rules in force, the ledger.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tollgate_base::{Money, UnixMillis};
@@ -19,7 +20,9 @@ pub struct Books {
     pub changing: Mutex<()>,
     /// When each key was used last, since the last time somebody asked.
     used: Mutex<HashMap<String, UnixMillis>>,
-    /// Who is told of what people may want to know.
+    /// What each key spent since the last time somebody asked.
+    spent: Mutex<HashMap<String, Spent>>,
+    /// Who is told of what people may want to know at once.
     notices: Option<mpsc::Sender<Notice>>,
 }
 
@@ -28,14 +31,15 @@ pub struct Books {
 pub enum Notice {
     /// A budget's threshold was reached.
     Crossed(Crossing),
-    /// A key spent this.
-    Spent {
-        key_id: String,
-        at: UnixMillis,
-        cost: Money,
-    },
     /// A call was booked without a price.
     Unpriced { target: String, at: UnixMillis },
+}
+
+/// What a key spent in a moment, and when the last of it was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    pub at: UnixMillis,
+    pub cost: Money,
 }
 
 impl Books {
@@ -46,6 +50,7 @@ impl Books {
             ledger,
             changing: Mutex::default(),
             used: Mutex::default(),
+            spent: Mutex::default(),
             notices,
         }
     }
@@ -66,6 +71,26 @@ impl Books {
             Some(last) => *last = at,
             None => {
                 used.insert(key_id.to_owned(), at);
+            }
+        }
+    }
+
+    /// What keys spent since this was asked last. It is gathered here, so that no call wakes anybody.
+    pub fn take_spent(&self) -> Vec<(String, Spent)> {
+        std::mem::take(&mut *self.spent.lock())
+            .into_iter()
+            .collect()
+    }
+
+    pub(crate) fn spend(&self, key_id: &str, at: UnixMillis, cost: Money) {
+        let mut all = self.spent.lock();
+        match all.get_mut(key_id) {
+            Some(spent) => {
+                spent.at = spent.at.max(at);
+                spent.cost = spent.cost.plus(cost);
+            }
+            None => {
+                all.insert(key_id.to_owned(), Spent { at, cost });
             }
         }
     }

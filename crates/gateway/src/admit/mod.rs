@@ -14,7 +14,7 @@ mod offer;
 mod price;
 mod size;
 
-pub use books::{Books, Notice};
+pub use books::{Books, Notice, Spent};
 pub use size::request_tokens;
 
 pub(crate) use attempt::{Booked, Booking, End, Offer};

@@ -66,10 +66,11 @@ pub(crate) fn admit(
         size,
         counter: counter(attempt.snapshot, target),
         pricing: pricing(attempt.snapshot, target).map_err(Declined::Target)?,
-        output: size.output(target.traits()),
+        output: size.output(target.traits),
     };
-    bid.check_price().map_err(Declined::Target)?;
-    let refusal = match bid.book(Precision::Rough, bid.output) {
+    let rough = bid.quote(Precision::Rough, bid.output);
+    bid.check_price(&rough).map_err(Declined::Target)?;
+    let refusal = match bid.book(rough) {
         Ok(booking) => return Ok(bid.admitted(booking, bid.output)),
         Err(refusal) => refusal,
     };
@@ -77,14 +78,14 @@ pub(crate) fn admit(
         return Err(bid.declined(&refusal));
     }
     // What is refused by its bytes may fit by its tokens.
-    let refusal = match bid.book(Precision::Exact, bid.output) {
+    let refusal = match bid.book(bid.quote(Precision::Exact, bid.output)) {
         Ok(booking) => return Ok(bid.admitted(booking, bid.output)),
         Err(refusal) => refusal,
     };
     if may_clamp
         && let Some(room) = refusal.room()
         && let Some(output) = bid.output_within(room)
-        && let Ok(booking) = bid.book(Precision::Exact, output)
+        && let Ok(booking) = bid.book(bid.quote(Precision::Exact, output))
     {
         return Ok(bid.admitted(booking, output));
     }
@@ -97,10 +98,10 @@ pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size<'_>) 
     let input = size.bound(
         Precision::Rough,
         &counter(attempt.snapshot, target),
-        target.traits(),
+        target.traits,
     );
     let ask = ask(size, target, attempt, input);
-    pricing.most(&ask, size.output(target.traits()))
+    pricing.most(&ask, size.output(target.traits))
 }
 
 fn ask<'a>(size: &'a Size<'a>, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
@@ -111,7 +112,7 @@ fn ask<'a>(size: &'a Size<'a>, target: &Target, attempt: &Attempt<'_>, input: u6
     Ask {
         input,
         candidates: size.candidates,
-        tier: size.tier(),
+        tier: size.tier,
         without: wire.map_or(&[], |service| size.without(service.dialect)),
         pieces: size.pieces(),
         ..Ask::default()
@@ -126,8 +127,29 @@ pub(crate) fn counter(snapshot: &Snapshot, target: &Target) -> ConversationCount
     }
 }
 
+/// What an attempt may use at most.
+#[derive(Clone, Copy, Debug)]
+struct Quote {
+    input: u64,
+    /// For each candidate.
+    output: u64,
+    money: Option<Money>,
+}
+
 impl Bid<'_> {
-    fn book(&self, precision: Precision, output: u64) -> Result<Booking, Box<Refusal>> {
+    fn quote(&self, precision: Precision, output: u64) -> Quote {
+        let input = self
+            .size
+            .bound(precision, &self.counter, self.target.traits);
+        let ask = ask(self.size, self.target, self.attempt, input);
+        Quote {
+            input,
+            output,
+            money: self.pricing.most(&ask, output),
+        }
+    }
+
+    fn book(&self, quote: Quote) -> Result<Booking, Box<Refusal>> {
         let Attempt {
             gateway,
             snapshot,
@@ -135,10 +157,6 @@ impl Bid<'_> {
             number,
             ..
         } = *self.attempt;
-        let input = self
-            .size
-            .bound(precision, &self.counter, self.target.traits());
-        let ask = ask(self.size, self.target, self.attempt, input);
         let offer = Offer {
             id: AttemptId {
                 request_id: call.request_id.clone(),
@@ -151,21 +169,19 @@ impl Bid<'_> {
             stream: call.head.stream,
             provider: self.target.place.name(),
             model: &self.target.model,
-            tier: self.size.tier().unwrap_or_default(),
+            tier: self.size.tier.unwrap_or_default(),
             pricing: self.pricing.clone(),
             price_version: snapshot.prices.version(),
-            input,
-            output: output.saturating_mul(u64::from(self.size.candidates)),
-            money: self.pricing.most(&ask, output),
+            input: quote.input,
+            output: quote.output.saturating_mul(u64::from(self.size.candidates)),
+            money: quote.money,
         };
         Booking::admit(&gateway.shared, offer)
     }
 
     /// A call whose most is not known is held by no budget: it is treated as one without a price.
-    fn check_price(&self) -> Result<(), Error> {
-        let ask = ask(self.size, self.target, self.attempt, 1);
-        let is_bounded = self.pricing.most(&ask, self.output).is_some();
-        if is_bounded || matches!(self.pricing, Pricing::Unknown) {
+    fn check_price(&self, quote: &Quote) -> Result<(), Error> {
+        if quote.money.is_some() || matches!(self.pricing, Pricing::Unknown) {
             return Ok(());
         }
         unbounded(self.attempt.snapshot, &self.target.name())
@@ -174,7 +190,7 @@ impl Bid<'_> {
     fn output_within(&self, room: Money) -> Option<u64> {
         let input = self
             .size
-            .bound(Precision::Exact, &self.counter, self.target.traits());
+            .bound(Precision::Exact, &self.counter, self.target.traits);
         let ask = ask(self.size, self.target, self.attempt, input);
         let output = self.pricing.output_within(&ask, room)?.min(self.output);
         (output >= LEAST_OUTPUT).then_some(output)

@@ -12,7 +12,10 @@ use tollgate_tokens::{
 };
 
 use super::call::Precision;
-use crate::call::Call;
+use crate::{
+    call::Call,
+    marks::{Mark, Marks},
+};
 
 /// The size of one call. What takes time to find out is found out when it is asked for.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub(crate) struct Size<'c> {
     default_output: u64,
     /// The key's own largest output.
     key_output: Option<u64>,
+    marks: Marks,
+    /// The tier that the request asks for, where it does.
+    pub(crate) tier: Option<ServiceTier>,
     rough: OnceLock<u64>,
     /// More goes in than the request itself: what a provider keeps or fetches.
     is_open_ended: bool,
@@ -56,17 +62,6 @@ const HOSTED_TOOLS: [&str; 12] = [
     "urlContext",
     "\"mcp\"",
 ];
-/// Media by their address or id, whose size nobody here knows.
-const FAR_MEDIA: [&[u8]; 4] = [b"file_id", b"file_url", b"fileUri", b"file_uri"];
-/// Media in the body that are no images: they are no more tokens than bytes.
-const NEAR_MEDIA: [&[u8]; 6] = [
-    b"application/pdf",
-    b"file_data",
-    b"input_audio",
-    b"audio/",
-    b"video/",
-    b"\"document\"",
-];
 /// The context of a model that is not known, in tokens.
 const CONTEXT: u64 = 1_000_000;
 /// Searches of a call that names no limit of its own.
@@ -77,13 +72,18 @@ const LARGEST_OUTPUT: u64 = 10_000_000;
 /// The output of a legacy completion that names no maximum (digest section 4).
 const COMPLETION: u64 = 16;
 
-/// Words of a request by which its author asks for a prompt cache of Anthropic's.
-/// An escape may hide them.
-const CACHE_MARKS: [&[u8]; 3] = [b"cache_control", b"cachePoint", b"\\u"];
+/// What is written where a request asks for a prompt cache of Anthropic's.
 const CACHE_WRITES: [Bucket; 2] = [Bucket::CacheWrite, Bucket::CacheWriteLong];
 
 impl<'c> Size<'c> {
-    pub(crate) fn of(call: &'c Call, default_output: u64, key_output: Option<u64>) -> Self {
+    pub(crate) fn of(
+        call: &'c Call,
+        marks: Marks,
+        default_output: u64,
+        key_output: Option<u64>,
+    ) -> Self {
+        // What a provider keeps or runs has a word for it.
+        let may_keep = marks.may_have(Mark::Kept);
         Self {
             dialect: call.dialect,
             raw: &call.raw,
@@ -91,9 +91,17 @@ impl<'c> Size<'c> {
             candidates: call.head.candidates.max(1),
             default_output,
             key_output,
+            marks,
+            tier: tier(&call.raw),
             rough: OnceLock::new(),
-            is_open_ended: is_open_ended(&call.raw),
-            pieces: pieces(&call.raw),
+            is_open_ended: marks.has(Mark::FarMedia)
+                || keeps_prompt(&call.raw)
+                || may_keep && is_open_ended(&call.raw),
+            pieces: if may_keep {
+                pieces(&call.raw)
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -121,7 +129,7 @@ impl<'c> Size<'c> {
     fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
         let rough = *self.rough.get_or_init(|| {
             let own = bytes(self.dialect, self.raw);
-            own.max(media_bytes(self.raw))
+            own.max(self.media_bytes())
         });
         // Counting takes time that the thread has not; what is that long is bound by its bytes.
         if precision == Precision::Rough || self.raw.bytes().len() > COUNTED {
@@ -130,7 +138,7 @@ impl<'c> Size<'c> {
         match countable(self.dialect, self.raw) {
             Ok(what) => {
                 let counted = what.tokens + counter.upper(&conversation(&what, self.raw));
-                counted.max(media_bytes(self.raw)).min(rough)
+                counted.max(self.media_bytes()).min(rough)
             }
             Err(_) => rough,
         }
@@ -167,29 +175,21 @@ impl<'c> Size<'c> {
         self.key_output.is_some_and(|most| self.exceeds(most))
     }
 
-    /// The tier that the request asks for, where it does.
-    pub(crate) fn tier(&self) -> Option<ServiceTier> {
-        let text = |field| -> Option<String> { serde_json::from_str(self.raw.get(field)?).ok() };
-        let (tier, speed) = (text("service_tier"), text("speed"));
-        match (tier.as_deref(), speed.as_deref()) {
-            (_, Some("fast")) | (Some("ultrafast"), _) => Some(ServiceTier::Fast),
-            (Some("default" | "standard_only" | "standard"), _) => Some(ServiceTier::Standard),
-            (Some("flex"), _) => Some(ServiceTier::Flex),
-            (Some("priority"), _) => Some(ServiceTier::Priority),
-            _ => None,
-        }
-    }
-
     /// Buckets that cannot fill: where a cache is written only when it is asked for, and it is not.
     pub(crate) fn without(&self, wire: Dialect) -> &'static [Bucket] {
-        let body = self.raw.bytes();
-        let asks = CACHE_MARKS
-            .iter()
-            .any(|mark| memchr::memmem::find(body, mark).is_some());
-        if wire == Dialect::AnthropicMessages && !asks {
+        if wire == Dialect::AnthropicMessages && !self.marks.may_have(Mark::Cache) {
             &CACHE_WRITES
         } else {
             &[]
+        }
+    }
+
+    /// A bound for what is in the body and is neither text nor an image: no more tokens than bytes.
+    fn media_bytes(&self) -> u64 {
+        if self.marks.has(Mark::NearMedia) {
+            self.raw.bytes().len() as u64
+        } else {
+            0
         }
     }
 }
@@ -200,12 +200,24 @@ const COUNTED: usize = 256 * 1024;
 fn is_open_ended(raw: &RawObject) -> bool {
     let names = |field: &&str| raw.get(field).is_some_and(|json| json != "null");
     let tools = raw.get("tools").unwrap_or_default();
-    // A prompt of the Responses API may be one that the provider keeps: then it is an object.
-    let keeps_prompt = raw.get("prompt").is_some_and(|json| json.starts_with('{'));
-    keeps_prompt
-        || KEPT.iter().any(names)
-        || HOSTED_TOOLS.iter().any(|name| tools.contains(name))
-        || holds(raw, &FAR_MEDIA)
+    KEPT.iter().any(names) || HOSTED_TOOLS.iter().any(|name| tools.contains(name))
+}
+
+/// A prompt of the Responses API may be one that the provider keeps: then it is an object.
+fn keeps_prompt(raw: &RawObject) -> bool {
+    raw.get("prompt").is_some_and(|json| json.starts_with('{'))
+}
+
+fn tier(raw: &RawObject) -> Option<ServiceTier> {
+    let text = |field| -> Option<String> { serde_json::from_str(raw.get(field)?).ok() };
+    let (tier, speed) = (text("service_tier"), text("speed"));
+    match (tier.as_deref(), speed.as_deref()) {
+        (_, Some("fast")) | (Some("ultrafast"), _) => Some(ServiceTier::Fast),
+        (Some("default" | "standard_only" | "standard"), _) => Some(ServiceTier::Standard),
+        (Some("flex"), _) => Some(ServiceTier::Flex),
+        (Some("priority"), _) => Some(ServiceTier::Priority),
+        _ => None,
+    }
 }
 
 /// Searches that a provider may run for the call.
@@ -218,22 +230,6 @@ fn pieces(raw: &RawObject) -> Vec<(Bucket, u64)> {
     } else {
         Vec::new()
     }
-}
-
-/// A bound for what is in the body and is neither text nor an image.
-fn media_bytes(raw: &RawObject) -> u64 {
-    if holds(raw, &NEAR_MEDIA) {
-        raw.bytes().len() as u64
-    } else {
-        0
-    }
-}
-
-fn holds(raw: &RawObject, marks: &[&[u8]]) -> bool {
-    let body = raw.bytes();
-    marks
-        .iter()
-        .any(|mark| memchr::memmem::find(body, mark).is_some())
 }
 
 /// The tokens of a request, as well as they can be told.

@@ -22,6 +22,7 @@ use tollgate_base::{IdSource, Result, crash_point};
 use tollgate_policy::ledger::Entry;
 
 use crate::{
+    codec::Written,
     commits::{Commits, Durable},
     config::{Config, Durability},
     disk::{Disk, DiskFile},
@@ -178,14 +179,14 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes the beginning of an attempt, unless new ones are refused.
-    pub(crate) fn append_opening(&self, entry: &Entry) -> Result<u64> {
+    /// Writes the beginning of an attempt, all of it in one write, unless new ones are refused.
+    pub(crate) fn append_opening(&self, entries: &[Written<'_>]) -> Result<u64> {
         let mut writer = self.writer.lock();
         if let Some(refusal) = self.refusal(&writer) {
             return Err(refusal.to_error());
         }
         crash_point("before-open-write");
-        let written = self.write(&mut writer, entry);
+        let written = self.write(&mut writer, entries);
         drop(writer);
         crash_point("after-open-write");
         let number = written.map_err(|_| self.refusal_now().to_error())?;
@@ -195,21 +196,21 @@ impl Journal {
 
     /// Writes what has to be written whatever the state: when the disk is full, into the reserve; when
     /// nothing can be written at all, it waits in memory, and the result says so by an error.
-    pub(crate) fn append(&self, entry: &Entry) -> Result<u64> {
+    pub(crate) fn append(&self, entry: Written<'_>) -> Result<u64> {
         let mut writer = self.writer.lock();
         if writer.is_closed {
             return Err(Refusal::Unavailable.to_error());
         }
         // The first failure breaks the file. What is left is a new one, in the reserve when the disk is full.
-        let mut written = self.write(&mut writer, entry);
+        let mut written = self.write(&mut writer, &[entry]);
         if written.is_err() {
-            written = self.write(&mut writer, entry);
+            written = self.write(&mut writer, &[entry]);
         }
         let is_too_long = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
         if written.as_ref().is_err_and(|error| !is_too_long(error))
             && writer.parked.len() < MOST_PARKED
         {
-            writer.parked.push_back(entry.clone());
+            writer.parked.push_back(entry.to_entry());
         }
         drop(writer);
         let number = written.map_err(|_| Refusal::Unavailable.to_error())?;
@@ -218,7 +219,7 @@ impl Journal {
     }
 
     /// As `append`; what comes back resolves when the record is as durable as configured.
-    pub(crate) fn append_durably(&self, entry: &Entry) -> Durable {
+    pub(crate) fn append_durably(&self, entry: Written<'_>) -> Durable {
         crash_point("before-settle-write");
         let written = self.append(entry);
         crash_point("after-settle-write");
@@ -238,9 +239,10 @@ impl Journal {
         self.writer.lock().last
     }
 
-    fn write(&self, writer: &mut Writer, entry: &Entry) -> io::Result<u64> {
+    /// Writes records next to each other, in one write. Says the number of the last.
+    fn write(&self, writer: &mut Writer, entries: &[Written<'_>]) -> io::Result<u64> {
         let mut buffer = std::mem::take(&mut writer.buffer);
-        let written = self.write_with(writer, entry, &mut buffer);
+        let written = self.write_with(writer, entries, &mut buffer);
         buffer.clear();
         writer.buffer = buffer;
         written
@@ -249,7 +251,7 @@ impl Journal {
     fn write_with(
         &self,
         writer: &mut Writer,
-        entry: &Entry,
+        entries: &[Written<'_>],
         buffer: &mut Vec<u8>,
     ) -> io::Result<u64> {
         let is_full = |segment: &Segment| segment.end >= self.config.segment_bytes;
@@ -258,25 +260,30 @@ impl Journal {
             self.rotate(writer)
                 .inspect_err(|error| self.note_failure(writer, error))?;
         }
-        let number = writer.next;
         let Some(segment) = &mut writer.current else {
             return Err(io::Error::other("no journal file"));
         };
-        segment.header.frame(number, entry, buffer);
-        if buffer.len() > FRAME + LONGEST {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "an entry is too long",
-            ));
+        let mut next = writer.next;
+        for entry in entries {
+            let start = buffer.len();
+            segment.header.frame(next, *entry, buffer);
+            if buffer.len() - start > FRAME + LONGEST {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "an entry is too long",
+                ));
+            }
+            next += 1;
         }
+        let (rows, number) = (next - writer.next, next - 1);
         // A number is used once, whatever becomes of the write: a failed one may have left its bytes behind.
-        writer.next += 1;
+        writer.next = next;
         match segment.file.append(buffer) {
             Ok(()) => {
                 segment.end += buffer.len() as u64;
-                segment.unsynced += 1;
+                segment.unsynced += rows;
                 writer.last = number;
-                self.waiting_rows.fetch_add(1, Ordering::Relaxed);
+                self.waiting_rows.fetch_add(rows, Ordering::Relaxed);
                 self.waiting_bytes
                     .fetch_add(buffer.len() as u64, Ordering::Relaxed);
                 Ok(number)

@@ -111,7 +111,7 @@ impl Journal {
         }
         self.rotate(writer)?;
         for entry in &entries {
-            self.write(writer, entry)?;
+            self.write(writer, &[entry.into()])?;
         }
         let Some(current) = writer.current.as_mut() else {
             return Err(io::Error::other("no journal file"));
@@ -146,7 +146,7 @@ impl Journal {
         }
         self.rotate(writer)?;
         while let Some(entry) = writer.parked.pop_front() {
-            if let Err(error) = self.write(writer, &entry) {
+            if let Err(error) = self.write(writer, &[(&entry).into()]) {
                 writer.parked.push_front(entry);
                 return Err(error);
             }

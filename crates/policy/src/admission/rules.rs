@@ -1,11 +1,9 @@
 //! Limits and budgets as admission reads them: checked once, found by scope. They never change; a change of
 //! configuration makes a new [`Rules`], and the counters go on under it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
+use foldhash::HashMap;
 use tollgate_base::{Error, Result};
 
 use super::{Demand, calendar::Calendar};

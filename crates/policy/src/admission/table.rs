@@ -1,9 +1,8 @@
 //! Counters by name. Those that no longer matter are dropped a few at a time, so that no call pays for many.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 /// Counters of one kind.
 #[derive(Debug)]

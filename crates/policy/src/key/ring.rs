@@ -3,8 +3,9 @@
 //! Entries are found by the first bytes of a digest and compared whole, in constant time. Whether a key is
 //! revoked, expired or disabled is said only to somebody who holds it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use tollgate_base::{Kind, Result, UnixMillis};
 
 use super::{Caller, Digest, KeyRecord, KeyState, Role, Token, refuse};

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, MissedTickBehavior},
+};
 use tollgate_alerts::{Alert, Alerts, BudgetCrossing, Dispatcher, FileLog, Pattern, channels};
 use tollgate_base::{Clock as _, Money, Result, SystemClock, UnixMillis};
 use tollgate_config::Config;
-use tollgate_gateway::{Notice, Shared};
+use tollgate_gateway::{Notice, Shared, Spent};
 use tollgate_policy::{
     admission::Crossing,
     ledger::{AttemptFilter, AttemptQuery, AttemptState, LedgerStore, Listed},
@@ -18,8 +21,10 @@ use crate::{Exit, terminal::say};
 const HISTORY: Duration = Duration::from_hours(7 * 24);
 /// Attempts that are read at once for it.
 const PAGE: usize = 2_000;
-/// How often the ledger's health is looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked at what keys spent.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How often the ledger's health is looked at, in glances.
+const LOOK: u32 = 5;
 
 /// Starts telling people. What comes back is where alerts are handed in; with it, what tells them runs.
 pub(super) fn start(config: &Config) -> Result<Alerts, Exit> {
@@ -44,29 +49,37 @@ pub(super) async fn watch(
     let (mut pattern, told) = learn(&shared, started).await;
     tell_of_lost(&told, started, &alerts);
     let mut degraded = None;
-    loop {
-        let notice = tokio::select! {
-            notice = notices.recv() => match notice {
-                Some(notice) => notice,
-                None => return,
-            },
-            () = tokio::time::sleep(LOOK) => {
-                degraded = look(&shared, degraded, &alerts);
-                continue;
-            }
-        };
+    let mut glances = tokio::time::interval(GLANCE);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for glance in 0_u32.. {
+        // What must be told at once, until the next glance.
+        loop {
+            let notice = tokio::select! {
+                notice = notices.recv() => notice,
+                _ = glances.tick() => break,
+            };
+            let Some(notice) = notice else { return };
+            alerts.send(alert_of(notice, &shared));
+        }
         let now = SystemClock.now();
-        match notice {
-            Notice::Crossed(crossing) => alerts.send(budget_alert(&crossing, now)),
-            Notice::Spent { key_id, at, cost } => {
-                if let Some(unusual) = pattern.observe(&key_id, at, cost) {
-                    alerts.send(Alert::unusual_spend(&key_id, &unusual, now));
-                }
+        for (key_id, Spent { at, cost }) in shared.books.take_spent() {
+            if let Some(unusual) = pattern.observe(&key_id, at, cost) {
+                alerts.send(Alert::unusual_spend(&key_id, &unusual, now));
             }
-            Notice::Unpriced { target, .. } => {
-                let version = shared.snapshot.load().price_version().to_owned();
-                alerts.send(Alert::unknown_price(&target, &version, now));
-            }
+        }
+        if glance % LOOK == 0 {
+            degraded = look(&shared, degraded, &alerts);
+        }
+    }
+}
+
+fn alert_of(notice: Notice, shared: &Shared) -> Alert {
+    let now = SystemClock.now();
+    match notice {
+        Notice::Crossed(crossing) => budget_alert(&crossing, now),
+        Notice::Unpriced { target, .. } => {
+            let version = shared.snapshot.load().price_version().to_owned();
+            Alert::unknown_price(&target, &version, now)
         }
     }
 }
