@@ -166,6 +166,17 @@ impl<'a> Gguf<'a> {
         }
     }
 
+    /// A key that must be there and be a list of numbers, whole or not.
+    pub(crate) fn floats(&self, key: &str) -> Result<Vec<f64>, EngineError> {
+        let floats = match self.value(key) {
+            None => return Err(EngineError::corrupt(format!("the key {key} is missing"))),
+            Some(Value::Array(array)) => array.floats(),
+            Some(_) => None,
+        };
+        floats
+            .ok_or_else(|| EngineError::corrupt(format!("the key {key} is not a list of numbers")))
+    }
+
     /// A tensor that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&Tensor<'a>, EngineError> {
         self.tensor(name)

@@ -50,6 +50,23 @@ impl Array<'_> {
             })
             .collect()
     }
+
+    /// The numbers, whole or not, where they are numbers.
+    pub(crate) fn floats(&self) -> Option<Vec<f64>> {
+        let Array::Scalars { kind, bytes } = self else {
+            return None;
+        };
+        let width = scalar_width(*kind)?;
+        bytes
+            .chunks_exact(width)
+            .map(|chunk| match scalar(*kind, chunk)? {
+                Value::Float(x) => Some(x),
+                Value::Unsigned(n) => u32::try_from(n).ok().map(f64::from),
+                Value::Signed(n) => i32::try_from(n).ok().map(f64::from),
+                Value::Bool(_) | Value::Text(_) | Value::Array(_) => None,
+            })
+            .collect()
+    }
 }
 
 // === impl Reader ===

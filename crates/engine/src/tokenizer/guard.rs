@@ -1,4 +1,4 @@
-//! Keeps a message's content from becoming control tokens.
+//! Keeps what callers write from becoming control tokens: contents, names, the texts of tools and of their calls.
 //!
 //! A user may write `<|im_end|>`; only the template may end a message with it. Contents cannot simply be tokenized
 //! apart from the template's text, as merges reach across that border and templates look into contents. So the text
@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::Special;
+use super::Specials;
 use crate::error::EngineError;
 
 const CANDIDATES: std::ops::RangeInclusive<char> = '\u{100000}'..='\u{10fffd}';
@@ -46,7 +46,7 @@ impl Guard {
     }
 
     /// The content, with every special token's text broken.
-    pub(crate) fn protect(&self, content: &str, specials: &[Special]) -> String {
+    pub(crate) fn protect(&self, content: &str, specials: &Specials) -> String {
         let breaks = breaks(content, specials);
         let mut protected = String::with_capacity(content.len() + breaks.len() * 4);
         let mut from = 0;
@@ -70,20 +70,21 @@ impl Guard {
 }
 
 /// Where the guard goes, as byte offsets.
-fn breaks(content: &str, specials: &[Special]) -> BTreeSet<usize> {
+fn breaks(content: &str, specials: &Specials) -> BTreeSet<usize> {
     let mut at = BTreeSet::new();
     // White space at the edges may be trimmed by the template; the guard stays inside of it.
     let trimmed = content.trim();
     let head = content.len() - content.trim_start().len();
     let tail = head + trimmed.len();
-    for special in specials {
+    let mut from = 0;
+    while let Some(found) = specials.find(content, from) {
+        // Broken behind its first character, every special token that begins there is broken.
+        let first = content[found.start..].chars().next();
+        from = found.start + first.map_or(1, char::len_utf8);
+        at.insert(from);
+    }
+    for special in specials.all() {
         let text = special.text.as_str();
-        let first = text.chars().next().map_or(0, char::len_utf8);
-        let mut from = 0;
-        while let Some(found) = content[from..].find(text) {
-            from += found + first;
-            at.insert(from);
-        }
         let inner = || text.char_indices().skip(1).map(|(i, _)| i);
         let within = !trimmed.is_empty() && text.contains(trimmed);
         if within || inner().any(|i| trimmed.starts_with(&text[i..])) {

@@ -1,17 +1,19 @@
-//! The merges of byte-level BPE, applied to one piece of text in the order of their rank.
+//! The merges of BPE, applied to one piece of text in the order of their rank.
 //!
 //! A piece may be as long as the whole prompt (a megabyte of one letter), so the best merge comes from a heap and the
 //! symbols form a linked list: n log n steps, never n squared.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use crate::error::EngineError;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Merges {
     /// A pair of tokens, to the rank of its merge and the token that it becomes.
     by_pair: HashMap<(u32, u32), (u32, u32)>,
+    /// Tokens that are only steps on the way to others; what is left of them becomes its two parts again.
+    taken_apart: HashSet<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -31,7 +33,7 @@ const NONE: usize = usize::MAX;
 
 impl Merges {
     pub(super) fn read(lines: &[&str], ids: &HashMap<&str, u32>) -> Result<Merges, EngineError> {
-        let mut by_pair = HashMap::new();
+        let mut merges = Merges::default();
         for (rank, line) in (0..).zip(lines) {
             let unusable = || {
                 EngineError::corrupt(format!("the merge {line:?} is not made of its vocabulary"))
@@ -40,11 +42,18 @@ impl Merges {
             let (left, right) = line.split_once(' ').ok_or_else(unusable)?;
             let merged = [left, right].concat();
             let id = |text: &str| ids.get(text).copied().ok_or_else(unusable);
-            by_pair
-                .entry((id(left)?, id(right)?))
-                .or_insert((rank, id(&merged)?));
+            merges.add((id(left)?, id(right)?), rank, id(&merged)?);
         }
-        Ok(Merges { by_pair })
+        Ok(merges)
+    }
+
+    /// The first merge of a pair is the one that counts.
+    pub(super) fn add(&mut self, pair: (u32, u32), rank: u32, merged: u32) {
+        self.by_pair.entry(pair).or_insert((rank, merged));
+    }
+
+    pub(super) fn take_apart(&mut self, token: u32) {
+        self.taken_apart.insert(token);
     }
 
     /// Appends the tokens that `symbols` become.
@@ -62,6 +71,8 @@ impl Merges {
             last.after = NONE;
         }
         let mut heap = BinaryHeap::new();
+        // What a token that is taken apart again was last made of.
+        let mut parts = HashMap::new();
         for left in 0..list.len().saturating_sub(1) {
             self.offer(&list, left, &mut heap);
         }
@@ -78,6 +89,9 @@ impl Merges {
             let Some((_, merged)) = self.rank(expected_left, expected_right) else {
                 continue;
             };
+            if self.taken_apart.contains(&merged) {
+                parts.insert(merged, (expected_left, expected_right));
+            }
             list[left].token = merged;
             list[left].after = list[right].after;
             list[right].merged_away = true;
@@ -90,11 +104,13 @@ impl Merges {
                 self.offer(&list, list[left].before, &mut heap);
             }
         }
-        tokens.extend(
-            list.iter()
-                .filter(|symbol| !symbol.merged_away)
-                .map(|symbol| symbol.token),
-        );
+        for symbol in list.iter().filter(|symbol| !symbol.merged_away) {
+            if parts.is_empty() {
+                tokens.push(symbol.token);
+            } else {
+                push_parts(symbol.token, &parts, tokens);
+            }
+        }
     }
 
     /// The rank and the result of a pair's merge.
@@ -109,6 +125,17 @@ impl Merges {
         let pair = (list[left].token, right.token);
         if let Some((rank, _)) = self.rank(pair.0, pair.1) {
             heap.push(Reverse((rank, left, pair.0, pair.1)));
+        }
+    }
+}
+
+/// A token, or the parts of it that are not taken apart.
+fn push_parts(token: u32, parts: &HashMap<u32, (u32, u32)>, tokens: &mut Vec<u32>) {
+    let mut waiting = vec![token];
+    while let Some(token) = waiting.pop() {
+        match parts.get(&token) {
+            Some((left, right)) => waiting.extend([*right, *left]),
+            None => tokens.push(token),
         }
     }
 }

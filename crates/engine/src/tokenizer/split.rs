@@ -1,141 +1,355 @@
-//! GPT-2's splitting of text into pieces, within which alone BPE merges:
-//! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
-//! (<https://github.com/openai/gpt-2/blob/master/src/encoder.py>), written out by hand: it is the only pattern here,
-//! and no linear-time regular-expression crate takes its look-ahead.
+//! Cuts a text into the pieces within which alone byte-level BPE merges.
+//!
+//! Each pattern is one of the published regular expressions, written out: what the expression would try in turn is tried
+//! in the same turn, in one pass and without going back further than a piece. No linear-time expression crate takes their
+//! look-ahead. No run of text makes this slow: a scan that looks beyond its piece is followed by pieces that consume what
+//! was looked at. Sources: openai/gpt-2 `encoder.py`, tiktoken `openai_public.py`, and the tokenizer.json of the models.
 
-const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+use unicode_general_category::{GeneralCategory, get_general_category};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Space,
-    Letter,
-    Number,
-    Other,
+/// Which expression cuts the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+    Gpt2,
+    /// Every `\p{N}` is a piece, and what is between them is cut as `Gpt2`.
+    Gpt2SingleDigits,
+    /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+    Llama3,
+    /// As `Llama3` with `\p{N}`.
+    Qwen2,
+    /// Words that go from upper to lower case, `\p{N}{1,3}`, and `[\r\n/]*` behind punctuation; contractions belong to the
+    /// word before.
+    Gpt4o,
+    /// As `Gpt4o` with `\p{N}` and without contractions.
+    Tekken,
 }
 
-/// The pieces of `text`, in order; together they are `text`.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
+/// A letter: `\p{L}`.
+const LETTER: u8 = 1;
+/// What may stand at the front of a cased word: `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`.
+const FRONT: u8 = 2;
+/// What may stand at the back of a cased word: `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`.
+const BACK: u8 = 4;
+/// A number: `\p{N}`.
+const NUMBER: u8 = 8;
+/// White space: `\s`.
+const SPACE: u8 = 16;
+
+/// The classes of every ASCII character; the others are looked up.
+static ASCII: [u8; 128] = ascii_classes();
+
+/// The character at a place, with its classes and the offset behind it.
+#[derive(Clone, Copy)]
+struct Seen {
+    c: char,
+    class: u8,
+    end: usize,
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    /// Gives every piece in order; together they are `text`.
+    pub(super) fn each_piece(self, text: &str, take: &mut impl FnMut(&str)) {
+        if self != Pattern::Gpt2SingleDigits {
+            return self.cut(text, take);
         }
-        let (piece, after) = rest.split_at(piece_length(rest));
-        rest = after;
-        Some(piece)
+        let mut from = 0;
+        let numbers = text.char_indices().filter(|(_, c)| class(*c) & NUMBER != 0);
+        for (at, c) in numbers {
+            let end = at + c.len_utf8();
+            self.cut(&text[from..at], take);
+            take(&text[at..end]);
+            from = end;
+        }
+        self.cut(&text[from..], take);
+    }
+
+    fn cut(self, mut text: &str, take: &mut impl FnMut(&str)) {
+        while let Some(first) = look(text, 0) {
+            let length = match self {
+                Pattern::Gpt2 | Pattern::Gpt2SingleDigits => gpt2_piece(text, first),
+                Pattern::Llama3 => llama_piece(text, first, 3),
+                Pattern::Qwen2 => llama_piece(text, first, 1),
+                Pattern::Gpt4o => cased_piece(text, first, 3, true),
+                Pattern::Tekken => cased_piece(text, first, 1, false),
+            };
+            let (piece, rest) = text.split_at(length);
+            take(piece);
+            text = rest;
+        }
+    }
+}
+
+/// Where the first piece ends, by the pattern of GPT-2.
+fn gpt2_piece(text: &str, first: Seen) -> usize {
+    const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+    if first.c == '\'' {
+        let contraction = CONTRACTIONS.iter().find(|c| text.starts_with(**c));
+        if let Some(contraction) = contraction {
+            return contraction.len();
+        }
+    }
+    let start = if first.c == ' ' { first.end } else { 0 };
+    let end = match look(text, start).map(|seen| seen.class) {
+        Some(class) if class & LETTER != 0 => run(text, start, |seen| seen & LETTER != 0),
+        Some(class) if class & NUMBER != 0 => run(text, start, |seen| seen & NUMBER != 0),
+        Some(class) if class & SPACE == 0 => run(text, start, is_other),
+        _ => start,
+    };
+    if end > start {
+        end
+    } else {
+        white_space(text).piece(text)
+    }
+}
+
+/// Where the first piece ends, by the pattern of Llama 3.
+fn llama_piece(text: &str, first: Seen, most_digits: usize) -> usize {
+    if let Some(end) = contraction(text, 0) {
+        return end;
+    }
+    let is_letter = |class| class & LETTER != 0;
+    if is_letter(first.class) {
+        return run(text, first.end, is_letter);
+    }
+    if may_lead(first) {
+        let end = run(text, first.end, is_letter);
+        if end > first.end {
+            return end;
+        }
+    }
+    if first.class & NUMBER != 0 {
+        return digits(text, first, most_digits);
+    }
+    punctuation(text, first, |byte| matches!(byte, b'\r' | b'\n'))
+        .unwrap_or_else(|| white_space(text).line_piece(text))
+}
+
+/// Where the first piece ends, by the pattern of GPT-4o.
+fn cased_piece(text: &str, first: Seen, most_digits: usize, has_contractions: bool) -> usize {
+    if let Some(end) = cased_word(text, first) {
+        let contraction = has_contractions.then(|| contraction(text, end)).flatten();
+        return contraction.unwrap_or(end);
+    }
+    if first.class & NUMBER != 0 {
+        return digits(text, first, most_digits);
+    }
+    punctuation(text, first, |byte| matches!(byte, b'\r' | b'\n' | b'/'))
+        .unwrap_or_else(|| white_space(text).line_piece(text))
+}
+
+/// `[^\r\n\p{L}\p{N}]`, the one character that may lead a word.
+fn may_lead(seen: Seen) -> bool {
+    seen.class & (LETTER | NUMBER) == 0 && !matches!(seen.c, '\r' | '\n')
+}
+
+/// The two cased words: `lead? front* back+`, else `lead? front+ back*`.
+fn cased_word(text: &str, first: Seen) -> Option<usize> {
+    if may_lead(first) {
+        let start = first.end;
+        let (front, word) = front_run(text, start);
+        if word.is_some() {
+            return word;
+        }
+        // Without its lead a word can begin here only with a mark, which is front and back at once.
+        if first.class & BACK != 0 {
+            return Some(first.end);
+        }
+        return (front > start).then_some(front);
+    }
+    if first.class & LETTER == 0 {
+        return None;
+    }
+    let (front, word) = front_run(text, 0);
+    Some(word.unwrap_or(front))
+}
+
+/// Where the run of what may stand at the front ends, and where `front* back+` ends: the pattern takes all the front it
+/// can and gives back only as much as the back needs.
+fn front_run(text: &str, start: usize) -> (usize, Option<usize>) {
+    let mut at = start;
+    let mut last_back = None;
+    while let Some(seen) = look(text, at)
+        && seen.class & FRONT != 0
+    {
+        at = seen.end;
+        if seen.class & BACK != 0 {
+            last_back = Some(at);
+        }
+    }
+    let end = run(text, at, |class| class & BACK != 0);
+    let word = if end > at { Some(end) } else { last_back };
+    (at, word)
+}
+
+/// `'(?i:[sdmt]|ll|ve|re)`: where it ends if it begins at `at`.
+fn contraction(text: &str, at: usize) -> Option<usize> {
+    let rest = text.as_bytes().get(at..)?.strip_prefix(b"'")?;
+    match rest {
+        [b's' | b'S' | b'd' | b'D' | b'm' | b'M' | b't' | b'T', ..] => Some(at + 2),
+        [b'l' | b'L', b'l' | b'L', ..] | [b'v' | b'V' | b'r' | b'R', b'e' | b'E', ..] => {
+            Some(at + 3)
+        }
+        // The long s is an s to a pattern that ignores case.
+        _ if rest.starts_with("ſ".as_bytes()) => Some(at + 1 + 'ſ'.len_utf8()),
+        _ => None,
+    }
+}
+
+/// `\p{N}{1,most}`
+fn digits(text: &str, first: Seen, most: usize) -> usize {
+    let mut end = first.end;
+    for _ in 1..most {
+        match look(text, end) {
+            Some(seen) if seen.class & NUMBER != 0 => end = seen.end,
+            _ => break,
+        }
+    }
+    end
+}
+
+/// ` ?[^\s\p{L}\p{N}]+` and the bytes of the tail that follow it.
+fn punctuation(text: &str, first: Seen, tail: impl Fn(u8) -> bool) -> Option<usize> {
+    let start = if first.c == ' ' { first.end } else { 0 };
+    let mut end = run(text, start, is_other);
+    if end == start {
+        return None;
+    }
+    while text.as_bytes().get(end).is_some_and(|byte| tail(*byte)) {
+        end += 1;
+    }
+    Some(end)
+}
+
+/// The run of white space with which a text begins, and where the parts of it end that the patterns ask for.
+struct WhiteSpace {
+    end: usize,
+    behind_last_line_end: Option<usize>,
+    last: usize,
+    first_end: usize,
+}
+
+fn white_space(text: &str) -> WhiteSpace {
+    let mut found = WhiteSpace {
+        end: 0,
+        behind_last_line_end: None,
+        last: 0,
+        first_end: 0,
+    };
+    while let Some(seen) = look(text, found.end)
+        && seen.class & SPACE != 0
+    {
+        if found.end == 0 {
+            found.first_end = seen.end;
+        }
+        found.last = found.end;
+        found.end = seen.end;
+        if matches!(seen.c, '\r' | '\n') {
+            found.behind_last_line_end = Some(seen.end);
+        }
+    }
+    found
+}
+
+impl WhiteSpace {
+    /// `\s*[\r\n]+|\s+(?!\S)|\s+`
+    fn line_piece(&self, text: &str) -> usize {
+        self.behind_last_line_end
+            .unwrap_or_else(|| self.piece(text))
+    }
+
+    /// `\s+(?!\S)|\s+`
+    fn piece(&self, text: &str) -> usize {
+        if self.end == text.len() {
+            return self.end;
+        }
+        // The last white space before a word belongs to the word, unless it is the only one.
+        self.last.max(self.first_end)
+    }
+}
+
+fn look(text: &str, at: usize) -> Option<Seen> {
+    let byte = *text.as_bytes().get(at)?;
+    if let Some(class) = ASCII.get(usize::from(byte)) {
+        return Some(Seen {
+            c: char::from(byte),
+            class: *class,
+            end: at + 1,
+        });
+    }
+    let c = text.get(at..)?.chars().next()?;
+    Some(Seen {
+        c,
+        class: class(c),
+        end: at + c.len_utf8(),
     })
 }
 
-/// The length in bytes of the first piece of a text that is not empty.
-fn piece_length(text: &str) -> usize {
-    if let Some(contraction) = CONTRACTIONS.iter().find(|c| text.starts_with(**c)) {
-        return contraction.len();
+/// Where the run of characters of such a class that begins at `at` ends.
+fn run(text: &str, mut at: usize, belongs: impl Fn(u8) -> bool) -> usize {
+    while let Some(seen) = look(text, at)
+        && belongs(seen.class)
+    {
+        at = seen.end;
     }
-    let word = text.strip_prefix(' ').unwrap_or(text);
-    match word.chars().next().map(class) {
-        Some(kind) if kind != Class::Space => (text.len() - word.len()) + run_length(word, kind),
-        _ => space_length(text),
-    }
+    at
 }
 
-/// White space is a piece, but its last character goes with what follows, as far as something is left of it.
-fn space_length(text: &str) -> usize {
-    let run = run_length(text, Class::Space);
-    if run == text.len() {
-        return run;
+/// `[^\s\p{L}\p{N}]`
+fn is_other(class: u8) -> bool {
+    class & (SPACE | LETTER | NUMBER) == 0
+}
+
+fn class(c: char) -> u8 {
+    if let Some(class) = ASCII.get(c as usize) {
+        return *class;
     }
-    let last = text[..run].chars().next_back().map_or(0, char::len_utf8);
-    if run == last { run } else { run - last }
-}
-
-fn run_length(text: &str, kind: Class) -> usize {
-    text.char_indices()
-        .find(|(_, c)| class(*c) != kind)
-        .map_or(text.len(), |(at, _)| at)
-}
-
-fn class(c: char) -> Class {
-    if c.is_whitespace() {
-        Class::Space
-    } else if c.is_numeric() {
-        Class::Number
-    } else if c.is_alphabetic() && !is_alphabetic_mark(c) {
-        Class::Letter
-    } else {
-        Class::Other
+    match get_general_category(c) {
+        GeneralCategory::UppercaseLetter | GeneralCategory::TitlecaseLetter => LETTER | FRONT,
+        GeneralCategory::LowercaseLetter => LETTER | BACK,
+        GeneralCategory::ModifierLetter | GeneralCategory::OtherLetter => LETTER | FRONT | BACK,
+        GeneralCategory::NonspacingMark
+        | GeneralCategory::SpacingMark
+        | GeneralCategory::EnclosingMark => FRONT | BACK,
+        GeneralCategory::DecimalNumber
+        | GeneralCategory::LetterNumber
+        | GeneralCategory::OtherNumber => NUMBER,
+        _ if c.is_whitespace() => SPACE,
+        _ => 0,
     }
 }
 
-/// `char::is_alphabetic` is Unicode's Alphabetic, which has vowel signs and circled letters beside the letters (`L`).
-fn is_alphabetic_mark(c: char) -> bool {
-    let code = u32::from(c);
-    let after = ALPHABETIC_MARKS.partition_point(|(first, _)| *first <= code);
-    after > 0 && code <= ALPHABETIC_MARKS[after - 1].1
+const fn ascii_classes() -> [u8; 128] {
+    let mut classes = [0; 128];
+    let mut byte = 0u8;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'A'..=b'Z' => LETTER | FRONT,
+            b'a'..=b'z' => LETTER | BACK,
+            b'0'..=b'9' => NUMBER,
+            b'\t'..=b'\r' | b' ' => SPACE,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
 }
-
-/// Alphabetic characters of the categories M and S, from Unicode's tables.
-#[rustfmt::skip]
-const ALPHABETIC_MARKS: [(u32, u32); 234] = [
-    (0x345, 0x345), (0x363, 0x36f), (0x5b0, 0x5bd), (0x5bf, 0x5bf), (0x5c1, 0x5c2), (0x5c4, 0x5c5),
-    (0x5c7, 0x5c7), (0x610, 0x61a), (0x64b, 0x657), (0x659, 0x65f), (0x670, 0x670), (0x6d6, 0x6dc),
-    (0x6e1, 0x6e4), (0x6e7, 0x6e8), (0x6ed, 0x6ed), (0x711, 0x711), (0x730, 0x73f), (0x7a6, 0x7b0),
-    (0x816, 0x817), (0x81b, 0x823), (0x825, 0x827), (0x829, 0x82c), (0x8d4, 0x8df), (0x8e3, 0x8e9),
-    (0x8f0, 0x903), (0x93a, 0x93b), (0x93e, 0x94c), (0x94e, 0x94f), (0x955, 0x957), (0x962, 0x963),
-    (0x981, 0x983), (0x9be, 0x9c4), (0x9c7, 0x9c8), (0x9cb, 0x9cc), (0x9d7, 0x9d7), (0x9e2, 0x9e3),
-    (0xa01, 0xa03), (0xa3e, 0xa42), (0xa47, 0xa48), (0xa4b, 0xa4c), (0xa51, 0xa51), (0xa70, 0xa71),
-    (0xa75, 0xa75), (0xa81, 0xa83), (0xabe, 0xac5), (0xac7, 0xac9), (0xacb, 0xacc), (0xae2, 0xae3),
-    (0xafa, 0xafc), (0xb01, 0xb03), (0xb3e, 0xb44), (0xb47, 0xb48), (0xb4b, 0xb4c), (0xb56, 0xb57),
-    (0xb62, 0xb63), (0xb82, 0xb82), (0xbbe, 0xbc2), (0xbc6, 0xbc8), (0xbca, 0xbcc), (0xbd7, 0xbd7),
-    (0xc00, 0xc04), (0xc3e, 0xc44), (0xc46, 0xc48), (0xc4a, 0xc4c), (0xc55, 0xc56), (0xc62, 0xc63),
-    (0xc81, 0xc83), (0xcbe, 0xcc4), (0xcc6, 0xcc8), (0xcca, 0xccc), (0xcd5, 0xcd6), (0xce2, 0xce3),
-    (0xd00, 0xd03), (0xd3e, 0xd44), (0xd46, 0xd48), (0xd4a, 0xd4c), (0xd57, 0xd57), (0xd62, 0xd63),
-    (0xd81, 0xd83), (0xdcf, 0xdd4), (0xdd6, 0xdd6), (0xdd8, 0xddf), (0xdf2, 0xdf3), (0xe31, 0xe31),
-    (0xe34, 0xe3a), (0xe4d, 0xe4d), (0xeb1, 0xeb1), (0xeb4, 0xeb9), (0xebb, 0xebc), (0xecd, 0xecd),
-    (0xf71, 0xf83), (0xf8d, 0xf97), (0xf99, 0xfbc), (0x102b, 0x1036), (0x1038, 0x1038),
-    (0x103b, 0x103e), (0x1056, 0x1059), (0x105e, 0x1060), (0x1062, 0x1064), (0x1067, 0x106d),
-    (0x1071, 0x1074), (0x1082, 0x108d), (0x108f, 0x108f), (0x109a, 0x109d), (0x1712, 0x1713),
-    (0x1732, 0x1733), (0x1752, 0x1753), (0x1772, 0x1773), (0x17b6, 0x17c8), (0x1885, 0x1886),
-    (0x18a9, 0x18a9), (0x1920, 0x192b), (0x1930, 0x1938), (0x1a17, 0x1a1b), (0x1a55, 0x1a5e),
-    (0x1a61, 0x1a74), (0x1abf, 0x1ac0), (0x1acc, 0x1ace), (0x1b00, 0x1b04), (0x1b35, 0x1b43),
-    (0x1b80, 0x1b82), (0x1ba1, 0x1ba9), (0x1bac, 0x1bad), (0x1be7, 0x1bf1), (0x1c24, 0x1c36),
-    (0x1dd3, 0x1df4), (0x24b6, 0x24e9), (0x2de0, 0x2dff), (0xa674, 0xa67b), (0xa69e, 0xa69f),
-    (0xa802, 0xa802), (0xa80b, 0xa80b), (0xa823, 0xa827), (0xa880, 0xa881), (0xa8b4, 0xa8c3),
-    (0xa8c5, 0xa8c5), (0xa8ff, 0xa8ff), (0xa926, 0xa92a), (0xa947, 0xa952), (0xa980, 0xa983),
-    (0xa9b4, 0xa9bf), (0xa9e5, 0xa9e5), (0xaa29, 0xaa36), (0xaa43, 0xaa43), (0xaa4c, 0xaa4d),
-    (0xaa7b, 0xaa7d), (0xaab0, 0xaab0), (0xaab2, 0xaab4), (0xaab7, 0xaab8), (0xaabe, 0xaabe),
-    (0xaaeb, 0xaaef), (0xaaf5, 0xaaf5), (0xabe3, 0xabea), (0xfb1e, 0xfb1e), (0x1_0376, 0x1_037a),
-    (0x1_0a01, 0x1_0a03), (0x1_0a05, 0x1_0a06), (0x1_0a0c, 0x1_0a0f), (0x1_0d24, 0x1_0d27),
-    (0x1_0eab, 0x1_0eac), (0x1_1000, 0x1_1002), (0x1_1038, 0x1_1045), (0x1_1073, 0x1_1074),
-    (0x1_1080, 0x1_1082), (0x1_10b0, 0x1_10b8), (0x1_10c2, 0x1_10c2), (0x1_1100, 0x1_1102),
-    (0x1_1127, 0x1_1132), (0x1_1145, 0x1_1146), (0x1_1180, 0x1_1182), (0x1_11b3, 0x1_11bf),
-    (0x1_11ce, 0x1_11cf), (0x1_122c, 0x1_1234), (0x1_1237, 0x1_1237), (0x1_123e, 0x1_123e),
-    (0x1_12df, 0x1_12e8), (0x1_1300, 0x1_1303), (0x1_133e, 0x1_1344), (0x1_1347, 0x1_1348),
-    (0x1_134b, 0x1_134c), (0x1_1357, 0x1_1357), (0x1_1362, 0x1_1363), (0x1_1435, 0x1_1441),
-    (0x1_1443, 0x1_1445), (0x1_14b0, 0x1_14c1), (0x1_15af, 0x1_15b5), (0x1_15b8, 0x1_15be),
-    (0x1_15dc, 0x1_15dd), (0x1_1630, 0x1_163e), (0x1_1640, 0x1_1640), (0x1_16ab, 0x1_16b5),
-    (0x1_171d, 0x1_172a), (0x1_182c, 0x1_1838), (0x1_1930, 0x1_1935), (0x1_1937, 0x1_1938),
-    (0x1_193b, 0x1_193c), (0x1_1940, 0x1_1940), (0x1_1942, 0x1_1942), (0x1_19d1, 0x1_19d7),
-    (0x1_19da, 0x1_19df), (0x1_19e4, 0x1_19e4), (0x1_1a01, 0x1_1a0a), (0x1_1a35, 0x1_1a39),
-    (0x1_1a3b, 0x1_1a3e), (0x1_1a51, 0x1_1a5b), (0x1_1a8a, 0x1_1a97), (0x1_1c2f, 0x1_1c36),
-    (0x1_1c38, 0x1_1c3e), (0x1_1c92, 0x1_1ca7), (0x1_1ca9, 0x1_1cb6), (0x1_1d31, 0x1_1d36),
-    (0x1_1d3a, 0x1_1d3a), (0x1_1d3c, 0x1_1d3d), (0x1_1d3f, 0x1_1d41), (0x1_1d43, 0x1_1d43),
-    (0x1_1d47, 0x1_1d47), (0x1_1d8a, 0x1_1d8e), (0x1_1d90, 0x1_1d91), (0x1_1d93, 0x1_1d96),
-    (0x1_1ef3, 0x1_1ef6), (0x1_6f4f, 0x1_6f4f), (0x1_6f51, 0x1_6f87), (0x1_6f8f, 0x1_6f92),
-    (0x1_6ff0, 0x1_6ff1), (0x1_bc9e, 0x1_bc9e), (0x1_e000, 0x1_e006), (0x1_e008, 0x1_e018),
-    (0x1_e01b, 0x1_e021), (0x1_e023, 0x1_e024), (0x1_e026, 0x1_e02a), (0x1_e947, 0x1_e947),
-    (0x1_f130, 0x1_f149), (0x1_f150, 0x1_f169), (0x1_f170, 0x1_f189),
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(text: &str, expect: &[&str]) {
-        assert_eq!(pieces(text).collect::<Vec<_>>(), expect, "{text:?}");
+    fn check(pattern: Pattern, text: &str, expect: &[&str]) {
+        let mut pieces = Vec::new();
+        pattern.each_piece(text, &mut |piece| pieces.push(piece.to_owned()));
+        assert_eq!(pieces, expect, "{pattern:?} {text:?}");
     }
 
     #[test]
     fn text_splits_as_gpt2_does() {
+        let check = |text, expect: &[&str]| check(Pattern::Gpt2, text, expect);
         check("", &[]);
         check("Hello world", &["Hello", " world"]);
         check(
@@ -158,11 +372,34 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_sorted_for_the_search() {
-        assert!(
-            ALPHABETIC_MARKS
-                .windows(2)
-                .all(|pair| pair[0].1 < pair[1].0)
+    fn single_digits_end_what_is_before_them() {
+        let check = |text, expect: &[&str]| check(Pattern::Gpt2SingleDigits, text, expect);
+        check("a12 3", &["a", "1", "2", " ", "3"]);
+        check("a  1  b", &["a", "  ", "1", " ", " b"]);
+    }
+
+    #[test]
+    fn newer_patterns_differ_where_they_should() {
+        let text = "It'S 12345 a\n\n b///\nFooBar";
+        check(
+            Pattern::Llama3,
+            text,
+            &[
+                "It", "'S", " ", "123", "45", " a", "\n\n", " b", "///\n", "FooBar",
+            ],
+        );
+        check(Pattern::Qwen2, "12 don't", &["1", "2", " don", "'t"]);
+        check(
+            Pattern::Gpt4o,
+            text,
+            &[
+                "It'S", " ", "123", "45", " a", "\n\n", " b", "///\n", "Foo", "Bar",
+            ],
+        );
+        check(
+            Pattern::Tekken,
+            "It's 12 ./\n/x",
+            &["It", "'s", " ", "1", "2", " ./\n/", "x"],
         );
     }
 }

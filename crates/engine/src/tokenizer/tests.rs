@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::bytes::{byte_of, character_of};
 use super::*;
 use crate::model::demo_bytes;
 
@@ -15,9 +16,17 @@ fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<u8> {
         .collect()
 }
 
+fn byte_level(tokenizer: &Tokenizer) -> &ByteLevel {
+    match &tokenizer.splitter {
+        Splitter::Bytes(bytes) => bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn special(tokenizer: &Tokenizer, text: &str) -> u32 {
     tokenizer
         .specials()
+        .all()
         .iter()
         .find(|s| s.text == text)
         .unwrap()
@@ -110,15 +119,13 @@ fn a_megabyte_of_one_letter_is_quick() {
 
 /// Straight from the definition: join the leftmost pair of the lowest rank until none is left.
 fn merged_by_definition(tokenizer: &Tokenizer, piece: &str) -> Vec<u32> {
-    let mut tokens: Vec<u32> = piece
-        .bytes()
-        .map(|b| tokenizer.byte_tokens[usize::from(b)])
-        .collect();
+    let bytes = byte_level(tokenizer);
+    let mut tokens: Vec<u32> = bytes.symbols(piece).collect();
     loop {
         let best = tokens
             .windows(2)
             .enumerate()
-            .filter_map(|(i, pair)| Some((tokenizer.merges.rank(pair[0], pair[1])?, i)))
+            .filter_map(|(i, pair)| Some((bytes.merges.rank(pair[0], pair[1])?, i)))
             .min();
         let Some(((_, merged), i)) = best else {
             return tokens;
@@ -139,7 +146,8 @@ proptest! {
     fn merging_equals_its_definition(piece in "[a-z ]{1,40}|[tehinrsaou]{1,40}") {
         let tokenizer = demo();
         let mut tokens = Vec::new();
-        tokenizer.merges.apply(piece.bytes().map(|b| tokenizer.byte_tokens[usize::from(b)]), &mut tokens);
+        let bytes = byte_level(&tokenizer);
+        bytes.merges.apply(bytes.symbols(&piece), &mut tokens);
         prop_assert_eq!(tokens, merged_by_definition(&tokenizer, &piece));
     }
 }
