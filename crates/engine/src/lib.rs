@@ -13,6 +13,7 @@
 //! and what it used.
 
 mod batch;
+mod conversation;
 mod engine;
 mod error;
 mod generation;
@@ -28,6 +29,7 @@ mod text;
 mod tokenizer;
 mod worker;
 
+pub use self::conversation::{Conversation, Tool, ToolCall, Turn};
 pub use self::engine::Engine;
 pub use self::error::{EngineError, ErrorKind};
 pub use self::generation::{Event, FinishReason, Generation, Usage};

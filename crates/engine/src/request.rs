@@ -3,6 +3,7 @@
 //! Ranges are checked here, before anything is queued; whether the prompt fits the window is checked where the
 //! tokenizer is, in the worker.
 
+use crate::conversation::Conversation;
 use crate::error::EngineError;
 
 const MAX_STOPS: usize = 64;
@@ -22,6 +23,8 @@ pub struct Request {
 pub enum Prompt {
     /// A conversation, put into the model's own form by the chat template of its file.
     Messages(Vec<Message>),
+    /// The same with tools, reasoning and what else templates know.
+    Conversation(Box<Conversation>),
     /// Text to continue, with no template around it. Special tokens in it are plain text.
     Raw(String),
     /// Token ids of this model's vocabulary.
@@ -105,6 +108,7 @@ impl Prompt {
             Prompt::Tokens(tokens) if tokens.is_empty() => {
                 Err(EngineError::invalid("prompt", "prompt must not be empty"))
             }
+            Prompt::Conversation(conversation) => conversation.check(),
             Prompt::Messages(_) | Prompt::Raw(_) | Prompt::Tokens(_) => Ok(()),
         }
     }

@@ -39,7 +39,7 @@ def pre_tokenizer(pre):
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def byte_level(pre, texts, path, size=620):
+def byte_level(pre, texts, path, size=520):
     """A vocabulary of byte-level BPE. Pieces that are tokens but no merge makes are there for `ignore_merges`."""
     bpe = tokenizers.Tokenizer(models.BPE(ignore_merges=pre in ("llama-bpe", "tekken")))
     bpe.pre_tokenizer = pre_tokenizer(pre)
@@ -81,7 +81,7 @@ def with_whole_pieces(bpe, pieces):
     return tokenizers.Tokenizer.from_str(json.dumps(described))
 
 
-def sentence_piece(texts, path, add_space_prefix, user_defined=(), size=760):
+def sentence_piece(texts, path, add_space_prefix, user_defined=(), size=640):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=model, model_type="bpe", vocab_size=size, byte_fallback=True,
@@ -115,7 +115,7 @@ def sentence_piece(texts, path, add_space_prefix, user_defined=(), size=760):
     return pieces
 
 
-def word_piece(texts, path, lowercase, size=900):
+def word_piece(texts, path, lowercase, size=720):
     words = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     words.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

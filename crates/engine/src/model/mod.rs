@@ -12,11 +12,12 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 pub(crate) use self::llama::{Cache, Lane, Llama};
+use crate::conversation::Conversation;
 use crate::error::EngineError;
 use crate::gguf::Gguf;
-use crate::request::{Message, Prompt};
+use crate::request::Prompt;
 use crate::template::Template;
-use crate::tokenizer::{Guard, Tokenizer};
+use crate::tokenizer::Tokenizer;
 
 /// Where the bytes of a model file are.
 #[derive(Debug, Clone)]
@@ -65,10 +66,7 @@ impl Model {
                 tokenizer.vocabulary_size()
             )));
         }
-        let template = match file.optional_text("tokenizer.chat_template")? {
-            Some(source) => Some(Template::new(source, tokenizer.begin_and_end_text())?),
-            None => None,
-        };
+        let template = Template::from_gguf(&file, &tokenizer)?;
         Ok(Model {
             network,
             tokenizer,
@@ -86,7 +84,11 @@ impl Model {
         match prompt {
             Prompt::Messages(messages) => {
                 self.check_length(messages.iter().map(|message| message.content.len()).sum())?;
-                self.tokenize_messages(messages)
+                self.tokenize_conversation(&messages.as_slice().into())
+            }
+            Prompt::Conversation(conversation) => {
+                self.check_length(conversation.n_bytes())?;
+                self.tokenize_conversation(conversation)
             }
             Prompt::Raw(text) => {
                 self.check_length(text.len())?;
@@ -105,21 +107,17 @@ impl Model {
         }
     }
 
-    fn tokenize_messages(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+    fn tokenize_conversation(&self, conversation: &Conversation) -> Result<Vec<u32>, EngineError> {
         let Some(template) = &self.template else {
             return Err(EngineError::unsupported(
                 "messages",
                 "this model has no chat template; use the completions endpoint",
             ));
         };
-        let texts = messages.iter().map(|message| message.content.as_str());
-        let guard = Guard::for_texts(texts.chain([template.source()]))?;
-        let specials = self.tokenizer.specials();
-        let protected = messages
-            .iter()
-            .map(|message| (message.role, guard.protect(&message.content, specials)));
-        let rendered = template.render(protected)?;
-        let tokens = self.tokenizer.encode_rendered(&rendered, &guard);
+        let rendered = template.render(conversation, &self.tokenizer)?;
+        let tokens = self
+            .tokenizer
+            .encode_rendered(&rendered.text, &rendered.guard);
         if tokens.is_empty() {
             return Err(EngineError::invalid(
                 "messages",

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
-use crate::request::Role;
+use crate::request::{Message, Role};
 
 fn demo() -> Model {
     Model::from_bytes(demo_bytes()).unwrap()

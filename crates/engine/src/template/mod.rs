@@ -6,84 +6,196 @@
 
 mod date;
 mod json;
+mod values;
+
+use std::io;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind as TemplateErrorKind, context};
 
+use self::values::Values;
+use crate::conversation::Conversation;
 use crate::error::EngineError;
-use crate::request::Role;
+use crate::gguf::Gguf;
+use crate::tokenizer::{Guard, Tokenizer};
 
 /// Template instructions for one conversation. A message costs some fifty.
 const FUEL: u64 = 5_000_000;
+/// A longer prompt fits no window.
+const MOST_OUTPUT: usize = 32 << 20;
+/// What `raise_exception` puts before the template's own words, so that they are told from the template's faults.
+const RAISED: &str = "raised: ";
 
+/// The chat templates of a model file.
 #[derive(Debug)]
 pub(crate) struct Template {
     source: String,
+    /// The file's template for conversations with tools, where it has one apart.
+    tool_use: Option<String>,
     begin: String,
     end: String,
+    /// Whether a message's content may be a list of parts, and whether it must be one.
+    takes_parts: bool,
+    needs_parts: bool,
     environment: Environment<'static>,
 }
 
+/// A conversation in the model's own form.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    /// Stands in the text where it breaks what callers wrote.
+    pub(crate) guard: Guard,
+}
+
+// === impl Template ===
+
 impl Template {
+    /// `None` where the file has no template.
+    pub(crate) fn from_gguf(
+        file: &Gguf<'_>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Option<Template>, EngineError> {
+        let Some(source) = file.optional_text("tokenizer.chat_template")? else {
+            return Ok(None);
+        };
+        let tool_use = file.optional_text("tokenizer.chat_template.tool_use")?;
+        Template::new(source, tool_use, tokenizer.begin_and_end_text()).map(Some)
+    }
+
     /// `special` holds the texts of the begin and of the end token.
-    pub(crate) fn new(source: &str, special: (String, String)) -> Result<Template, EngineError> {
+    pub(crate) fn new(
+        source: &str,
+        tool_use: Option<&str>,
+        special: (String, String),
+    ) -> Result<Template, EngineError> {
         let (begin, end) = special;
-        let template = Template {
+        let mut template = Template {
             source: source.to_owned(),
+            tool_use: tool_use.map(str::to_owned),
             begin,
             end,
+            takes_parts: false,
+            needs_parts: false,
             environment: environment().map_err(|error| EngineError::internal(error.to_string()))?,
         };
-        template
-            .environment
-            .template_from_str(&template.source)
-            .map_err(|error| {
-                EngineError::unsupported_model(format!(
-                    "its chat template does not compile: {error}"
-                ))
-            })?;
+        for source in [Some(source), tool_use].into_iter().flatten() {
+            template
+                .environment
+                .template_from_str(source)
+                .map_err(|error| {
+                    EngineError::unsupported_model(format!(
+                        "its chat template does not compile: {error}"
+                    ))
+                })?;
+        }
+        template.probe();
         Ok(template)
     }
 
-    pub(crate) fn source(&self) -> &str {
-        &self.source
+    /// Finds out whether contents may be lists: only the template's answer tells.
+    fn probe(&mut self) {
+        const TEXT: &str = "as it is";
+        let part = context! { type => "text", text => TEXT };
+        let answers = |content: Value| {
+            let messages = vec![context! { role => "user", content => content }];
+            let rendered = self.write(&self.source, context! { messages => messages });
+            // A list that is merely printed shows its keys.
+            let is_printed = |text: &str| text.contains("'type'") || text.contains("\"type\"");
+            rendered.is_ok_and(|text| text.contains(TEXT) && !is_printed(&text))
+        };
+        let takes_text = answers(Value::from(TEXT));
+        self.takes_parts = answers(Value::from(vec![part]));
+        self.needs_parts = self.takes_parts && !takes_text;
+    }
+
+    /// The template that a conversation is put through.
+    pub(crate) fn source(&self, has_tools: bool) -> &str {
+        match &self.tool_use {
+            Some(tool_use) if has_tools => tool_use,
+            _ => &self.source,
+        }
     }
 
     /// The conversation, up to where the assistant begins to answer.
     pub(crate) fn render(
         &self,
-        messages: impl Iterator<Item = (Role, String)>,
-    ) -> Result<String, EngineError> {
-        let messages: Vec<Value> = messages
-            .map(|(role, content)| context! { role => role.name(), content => content })
-            .collect();
+        conversation: &Conversation,
+        tokenizer: &Tokenizer,
+    ) -> Result<Rendered, EngineError> {
+        let source = self.source(!conversation.tools.is_empty());
+        let guard = Guard::for_texts(conversation.texts().chain([source]))?;
+        let values = Values {
+            guard: &guard,
+            tokenizer,
+            takes_parts: self.takes_parts,
+            needs_parts: self.needs_parts,
+        };
+        let mut known = vec![
+            ("messages".to_owned(), values.messages(conversation)),
+            ("tools".to_owned(), values.tools(conversation)?),
+            ("documents".to_owned(), Value::from(())),
+        ];
+        if let Some(thinking) = conversation.thinking {
+            known.push(("enable_thinking".to_owned(), Value::from(thinking)));
+        }
+        known.extend(values.arguments(conversation)?);
+        let text = self
+            .write(source, Value::from_pairs(known))
+            .map_err(|error| refusal(&error))?;
+        Ok(Rendered { text, guard })
+    }
+
+    fn write(&self, source: &str, known: Value) -> Result<String, Error> {
+        let always = context! {
+            add_generation_prompt => true,
+            bos_token => self.begin.as_str(),
+            eos_token => self.end.as_str(),
+        };
         // Compiled each time (a tenth of a millisecond): a kept template would have to own its source and borrow it.
-        self.environment
-            .template_from_str(&self.source)
-            .and_then(|template| {
-                template.render(context! {
-                    messages => messages,
-                    add_generation_prompt => true,
-                    bos_token => self.begin.as_str(),
-                    eos_token => self.end.as_str(),
-                    tools => (),
-                    documents => (),
-                })
-            })
-            .map_err(|error| refusal(&error))
+        let template = self.environment.template_from_str(source)?;
+        let mut out = Bounded(Vec::new());
+        template.render_captured_to(context! { ..always, ..known }, &mut out)?;
+        String::from_utf8(out.0)
+            .map_err(|error| Error::new(TemplateErrorKind::WriteFailure, error.to_string()))
     }
 }
 
-/// What the template itself raises is about the messages (a role that it does not take, an order that it forbids).
+/// Output that ends in an error before it fills the memory.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MOST_OUTPUT {
+            return Err(io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the template raises is about the messages (a role that it does not take, an order that it forbids); anything
+/// else is between the template and this engine.
 fn refusal(error: &Error) -> EngineError {
     let why = error
         .detail()
         .map_or_else(|| error.to_string(), str::to_owned);
-    EngineError::invalid(
-        "messages",
-        format!("the model's chat template refuses these messages: {why}"),
-    )
+    let message = match why.strip_prefix(RAISED) {
+        Some(raised) => format!("the model's chat template refuses these messages: {raised}"),
+        None if error.kind() == TemplateErrorKind::OutOfFuel => {
+            "the model's chat template takes too many steps for these messages; shorten the conversation".to_owned()
+        }
+        None if error.kind() == TemplateErrorKind::WriteFailure => {
+            "the model's chat template makes more text than any window holds".to_owned()
+        }
+        None => format!("the model's chat template fails on these messages: {why}"),
+    };
+    EngineError::invalid("messages", message)
 }
 
 fn environment() -> Result<Environment<'static>, Error> {
@@ -101,6 +213,7 @@ fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function(
         "raise_exception",
         |message: String| -> Result<Value, Error> {
+            let message = format!("{RAISED}{message}");
             Err(Error::new(TemplateErrorKind::InvalidOperation, message))
         },
     );
@@ -109,73 +222,4 @@ fn environment() -> Result<Environment<'static>, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-
-    fn check(source: &str, expect: Result<&str, &str>) {
-        let template = Template::new(source, ("<s>".to_owned(), "</s>".to_owned())).unwrap();
-        let messages = [(Role::System, "Be <brief>."), (Role::User, " \"Hi\" ü ")];
-        let rendered = template.render(
-            messages
-                .into_iter()
-                .map(|(role, text)| (role, text.to_owned())),
-        );
-        match expect {
-            Ok(text) => assert_eq!(rendered.unwrap(), text),
-            Err(part) => {
-                let error = rendered.unwrap_err();
-                assert_eq!(
-                    error.kind,
-                    ErrorKind::InvalidParameter { param: "messages" }
-                );
-                assert!(error.message.contains(part), "{}", error.message);
-            }
-        }
-    }
-
-    #[test]
-    fn templates_render_as_in_python() {
-        check(
-            "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m.content | trim }}\n{% endfor %}{{ eos_token }}",
-            Ok("<|system|>Be <brief>.\n<|user|>\"Hi\" ü\n</s>"),
-        );
-        check("  {% if not tools %}\nyes{% endif %}", Ok("yes"));
-        check(
-            "{{ messages[0] | tojson }}",
-            Ok(r#"{"role": "system", "content": "Be <brief>."}"#),
-        );
-        check(
-            "{{ [1, {'a': none}] | tojson(indent=2) }}",
-            Ok("[\n  1,\n  {\n    \"a\": null\n  }\n]"),
-        );
-        check(
-            "{{ 'ü🙂' | tojson(ensure_ascii=true) }}",
-            Ok(r#""\u00fc\ud83d\ude42""#),
-        );
-        check(
-            "{{ {'b': 1, 'a': 2} | tojson(separators=(',', ':'), sort_keys=true) }}",
-            Ok(r#"{"a":2,"b":1}"#),
-        );
-        check("{{ messages[1].content.strip().split('\"')[1] }}", Ok("Hi"));
-        check(
-            "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}",
-            Ok("01"),
-        );
-        check(
-            "{{ raise_exception('roles must alternate') }}",
-            Err("roles must alternate"),
-        );
-        check(
-            "{% for i in range(100000000) %}{% for j in range(9) %}x{% endfor %}{% endfor %}",
-            Err(""),
-        );
-        check("{{ strftime_now('%Y') | length }}", Ok("4"));
-    }
-
-    #[test]
-    fn a_broken_template_is_an_unsupported_model() {
-        let error = Template::new("{% for %}", (String::new(), String::new())).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::UnsupportedModel);
-    }
-}
+mod tests;

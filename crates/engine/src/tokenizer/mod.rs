@@ -167,6 +167,11 @@ impl Tokenizer {
         &self.vocabulary.guarded
     }
 
+    /// Of these, the ones that not even the assistant's own words may make.
+    pub(crate) fn controls(&self) -> &Specials {
+        &self.vocabulary.controls
+    }
+
     /// The text of the begin and of the end token, for the chat template.
     pub(crate) fn begin_and_end_text(&self) -> (String, String) {
         let text = |token: Option<u32>| {

@@ -70,6 +70,8 @@ pub(super) struct Vocabulary {
     longest: usize,
     /// Control tokens, and the user-defined ones that the chat template writes: contents must not make them.
     pub(super) guarded: Specials,
+    /// The control tokens alone.
+    pub(super) controls: Specials,
     /// User-defined tokens that are pieces of any text.
     pub(super) pieces: Specials,
     /// All user-defined tokens.
@@ -173,6 +175,7 @@ impl Vocabulary {
             end: listed.token_key(file, "eos_token_id")?,
             longest: 1,
             guarded: Specials::default(),
+            controls: Specials::default(),
             pieces: Specials::default(),
             user_defined: Specials::default(),
         };
@@ -229,7 +232,8 @@ impl Vocabulary {
     fn read_specials(&mut self, file: &Gguf<'_>, listed: &Listed<'_>) -> Result<(), EngineError> {
         let templates = template_sources(file);
         let strips = strips_after_specials(file)?;
-        let (mut guarded, mut pieces, mut user_defined) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut guarded, mut pieces) = (Vec::new(), Vec::new());
+        let (mut controls, mut user_defined) = (Vec::new(), Vec::new());
         for (token, text, kind) in listed.iter() {
             let is_user_defined = kind == Kind::UserDefined;
             if !is_user_defined && !is_silent(kind) {
@@ -246,8 +250,10 @@ impl Vocabulary {
                 token,
                 takes_space: strips && !matches!(text, "<unk>" | "<s>" | "<|endoftext|>"),
             };
-            if is_user_defined {
+            if is_user_defined && !self.ends.contains(&token) {
                 user_defined.push(special.clone());
+            } else {
+                controls.push(special.clone());
             }
             let is_written = templates.iter().any(|source| source.contains(text));
             if is_user_defined && !is_written && !self.ends.contains(&token) {
@@ -257,6 +263,7 @@ impl Vocabulary {
             }
         }
         self.guarded = Specials::new(guarded);
+        self.controls = Specials::new(controls);
         self.pieces = Specials::new(pieces);
         self.user_defined = Specials::new(user_defined);
         Ok(())
