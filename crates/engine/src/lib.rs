@@ -2,7 +2,7 @@
 //!
 //! Owns everything from a model file to text: the GGUF reader (`gguf`), the tokenizer, the chat template, the network
 //! (`model`), the order and meaning of the sampling parameters (`sampling`), stop sequences and whole characters
-//! (`text`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`). It carries a tiny model of its
+//! (`text`), what a reply means (`reply`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`). It carries a tiny model of its
 //! own that answers questions about Tollgate.
 //!
 //! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
@@ -21,6 +21,7 @@ pub mod gguf;
 mod model;
 mod queue;
 mod random;
+mod reply;
 mod request;
 mod sampling;
 mod sequence;
@@ -33,4 +34,5 @@ pub use self::conversation::{Conversation, Tool, ToolCall, Turn};
 pub use self::engine::Engine;
 pub use self::error::{EngineError, ErrorKind};
 pub use self::generation::{Event, FinishReason, Generation, Usage};
+pub use self::reply::{CallFormat, ReplyEvent, ReplyFormat, ReplyParser, Thinking, ThinkingTags};
 pub use self::request::{Message, Prompt, Request, Role, Sampling};

@@ -22,6 +22,7 @@ use self::vocabulary::{Frame, Listed, Vocabulary};
 use self::words::Words;
 use crate::error::EngineError;
 use crate::gguf::Gguf;
+use crate::reply::MARKERS;
 
 /// A model's tokenizer.
 #[derive(Debug)]
@@ -150,6 +151,17 @@ impl Tokenizer {
             return &[];
         }
         self.token_bytes(token)
+    }
+
+    /// The same for a reader of replies (`ReplyParser`), who is shown the markers of calls and of reasoning as well.
+    pub fn reply_bytes(&self, token: u32) -> &[u8] {
+        let bytes = self.token_bytes(token);
+        let is_marker = MARKERS.iter().any(|marker| marker.as_bytes() == bytes);
+        if is_marker {
+            bytes
+        } else {
+            self.answer_bytes(token)
+        }
     }
 
     /// The bytes of any token, control tokens included.
