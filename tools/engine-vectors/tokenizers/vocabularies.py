@@ -61,6 +61,11 @@ def byte_level(pre, texts, path, size=520):
     out.add_bos_token_id(bpe.token_to_id("<|im_start|>"))
     out.add_eos_token_id(bpe.token_to_id("<|im_end|>"))
     out.add_add_bos_token(pre == "llama-bpe")
+    if pre == "qwen2":
+        # What a template writes is guarded: the other files have none.
+        out.add_chat_template(
+            "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+            "{% endfor %}{{ '<tool_call>' }}")
     finish(out)
     return bpe
 

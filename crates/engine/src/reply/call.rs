@@ -10,11 +10,12 @@ use serde_json::value::RawValue;
 
 use super::format::CallFormat;
 
-/// Names are shorter; what goes on without an end is no name.
-const LONGEST_NAME: usize = 256;
-
 /// May stand before a bare call.
 pub(super) const PYTHON_TAG: &str = "<|python_tag|>";
+
+/// White space around a tag belongs to it as far as this, and names are shorter: a model that writes on and on is read in
+/// linear time.
+pub(super) const MOST_SKIPPED: usize = 256;
 
 /// What the text after a call's marker is.
 pub(super) enum Reading {
@@ -118,9 +119,11 @@ fn closed(format: CallFormat, text: &str, end: usize, is_last: bool) -> Closed {
         return Closed::At(end);
     };
     let rest = text.get(end..).unwrap_or_default();
-    let trimmed = rest.trim_start();
+    let Some(trimmed) = behind(rest, char::is_whitespace) else {
+        return Closed::No;
+    };
     if trimmed.starts_with(tag) {
-        return Closed::At(end + rest.len() - trimmed.len() + tag.len());
+        return Closed::At(text.len() - trimmed.len() + tag.len());
     }
     match (tag.starts_with(trimmed), is_last) {
         (true, true) => Closed::At(text.len()),
@@ -134,12 +137,28 @@ pub(super) fn parts_bare_calls(c: char) -> bool {
     c == ';' || c.is_whitespace()
 }
 
+/// The text without what it begins with, where that is not too long.
+pub(super) fn behind(text: &str, skipped: impl Fn(char) -> bool) -> Option<&str> {
+    let mut rest = text;
+    while let Some(after) = rest.strip_prefix(&skipped) {
+        rest = after;
+        if text.len() - rest.len() > MOST_SKIPPED {
+            return None;
+        }
+    }
+    Some(rest)
+}
+
 fn header(format: CallFormat, text: &str) -> Header {
-    let trimmed = if format == CallFormat::Bare {
-        let call = text.trim_start_matches(parts_bare_calls);
-        call.strip_prefix(PYTHON_TAG).unwrap_or(call).trim_start()
-    } else {
-        text.trim_start()
+    let trimmed = match format {
+        CallFormat::Tagged | CallFormat::Mistral => behind(text, char::is_whitespace),
+        CallFormat::Bare => behind(text, parts_bare_calls).and_then(|call| {
+            let tagged = call.strip_prefix(PYTHON_TAG).unwrap_or(call);
+            behind(tagged, char::is_whitespace)
+        }),
+    };
+    let Some(trimmed) = trimmed else {
+        return Header::Malformed;
     };
     let start = text.len() - trimmed.len();
     if trimmed.is_empty() {
@@ -158,28 +177,35 @@ fn header(format: CallFormat, text: &str) -> Header {
 /// `name[CALL_ID]id[ARGS]{`, of which the parts in brackets may be missing.
 fn named(trimmed: &str, text_end: usize) -> Header {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
-    let after_name = trimmed.trim_start_matches(is_name);
+    let Some(after_name) = behind(trimmed, is_name) else {
+        return Header::Malformed;
+    };
     let name = &trimmed[..trimmed.len() - after_name.len()];
-    if name.is_empty() || name.len() > LONGEST_NAME {
+    if name.is_empty() {
         return Header::Malformed;
     }
     let mut rest = after_name;
     for (tag, has_value) in [("[CALL_ID]", true), ("[ARGS]", false)] {
         if let Some(after) = rest.strip_prefix(tag) {
-            rest = if has_value {
-                after.trim_start_matches(is_name)
+            let value = if has_value {
+                behind(after, is_name)
             } else {
-                after
+                Some(after)
             };
+            let Some(after) = value else {
+                return Header::Malformed;
+            };
+            rest = after;
         } else if tag.starts_with(rest) {
             return Header::Wait;
         }
     }
-    let json = rest.trim_start();
-    match json.chars().next() {
-        None => Header::Wait,
-        Some('{') => Header::Json(text_end - json.len(), Some(name.to_owned())),
-        Some(_) => Header::Malformed,
+    match behind(rest, char::is_whitespace) {
+        Some("") => Header::Wait,
+        Some(json) if json.starts_with('{') => {
+            Header::Json(text_end - json.len(), Some(name.to_owned()))
+        }
+        _ => Header::Malformed,
     }
 }
 

@@ -8,7 +8,7 @@
 mod call;
 mod format;
 
-use self::call::{Reading, Scan};
+use self::call::{Reading, Scan, behind};
 pub(crate) use self::format::MARKERS;
 pub use self::format::{CallFormat, ReplyFormat, Thinking, ThinkingTags};
 
@@ -117,7 +117,8 @@ impl ReplyParser {
         let Some(thinking) = self.format.thinking else {
             return self.enter(State::Answer);
         };
-        match begins_with(self.pending.trim_start(), thinking.tags.open()) {
+        let trimmed = behind(&self.pending, char::is_whitespace);
+        match begins_with(trimmed, thinking.tags.open()) {
             Begins::Yes => {
                 self.drop_through(thinking.tags.open());
                 self.drops_space = true;
@@ -134,7 +135,7 @@ impl ReplyParser {
         };
         // Some models open what the prompt has opened already.
         if self.drops_space {
-            match begins_with(&self.pending, tags.open()) {
+            match begins_with(Some(&self.pending), tags.open()) {
                 Begins::Yes => {
                     self.drop_through(tags.open());
                     return Step::On;
@@ -144,8 +145,8 @@ impl ReplyParser {
             }
         }
         if let Some(at) = self.pending.find(tags.close()) {
-            let thought: String = self.pending.drain(..at).collect();
-            push_reasoning(thought.trim_end(), out);
+            let told = at - space_at_end(&self.pending[..at]);
+            push_reasoning(&self.pending[..told], out);
             self.drop_through(tags.close());
             self.drops_space = true;
             return self.enter(State::Answer);
@@ -157,7 +158,7 @@ impl ReplyParser {
         };
         let told = self.pending.len() - held;
         // White space before the closing tag is not told either.
-        let told = self.pending[..told].trim_end().len();
+        let told = told - space_at_end(&self.pending[..told]);
         push_reasoning(&self.pending[..told], out);
         self.pending.drain(..told);
         Step::Wait
@@ -167,11 +168,13 @@ impl ReplyParser {
         if self.format.calls != Some(CallFormat::Bare) {
             return self.enter_text();
         }
-        let trimmed = self.pending.trim_start();
+        let trimmed = behind(&self.pending, char::is_whitespace);
         match begins_with(trimmed, call::PYTHON_TAG) {
             Begins::Yes => self.enter_call(CallFormat::Bare, ""),
             Begins::Perhaps if !is_last => Step::Wait,
-            Begins::No if trimmed.starts_with('{') => self.enter_call(CallFormat::Bare, ""),
+            Begins::No if trimmed.is_some_and(|text| text.starts_with('{')) => {
+                self.enter_call(CallFormat::Bare, "")
+            }
             Begins::Perhaps | Begins::No => self.enter_text(),
         }
     }
@@ -180,10 +183,12 @@ impl ReplyParser {
         let calls = self.format.calls;
         if calls == Some(CallFormat::Bare) && self.drops_space {
             // Behind a bare call there may be another.
-            match self.pending.trim_start_matches(call::parts_bare_calls) {
-                "" if is_last => self.pending.clear(),
-                "" => return Step::Wait,
-                next if next.starts_with('{') => return self.enter_call(CallFormat::Bare, ""),
+            match behind(&self.pending, call::parts_bare_calls) {
+                Some("") if is_last => self.pending.clear(),
+                Some("") => return Step::Wait,
+                Some(next) if next.starts_with('{') => {
+                    return self.enter_call(CallFormat::Bare, "");
+                }
                 _ => {}
             }
         }
@@ -277,7 +282,11 @@ enum Begins {
     No,
 }
 
-fn begins_with(text: &str, tag: &str) -> Begins {
+/// `None` begins with nothing.
+fn begins_with(text: Option<&str>, tag: &str) -> Begins {
+    let Some(text) = text else {
+        return Begins::No;
+    };
     if text.starts_with(tag) {
         Begins::Yes
     } else if tag.starts_with(text) {
@@ -285,6 +294,17 @@ fn begins_with(text: &str, tag: &str) -> Begins {
     } else {
         Begins::No
     }
+}
+
+/// The length of the white space at the text's end that belongs to a tag behind it.
+fn space_at_end(text: &str) -> usize {
+    let mut rest = text;
+    while let Some(before) = rest.strip_suffix(char::is_whitespace)
+        && text.len() - before.len() <= call::MOST_SKIPPED
+    {
+        rest = before;
+    }
+    text.len() - rest.len()
 }
 
 /// The length of the longest end of the text that is the beginning of the tag.

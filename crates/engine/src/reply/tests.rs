@@ -237,8 +237,8 @@ fn a_template_tells_the_format() {
 
 #[test]
 fn a_long_hostile_reply_takes_no_long_time() {
-    let began = std::time::Instant::now();
     for unit in [
+        "; ",
         "<tool_call>{",
         "<tool_call>{\"a",
         "<tool_call>{\"\": ",
@@ -248,14 +248,16 @@ fn a_long_hostile_reply_takes_no_long_time() {
     ] {
         let reply = unit.repeat(100_000 / unit.len());
         for format in [CallFormat::Tagged, CallFormat::Bare, CallFormat::Mistral] {
+            let began = std::time::Instant::now();
             let pieces = reply
                 .as_bytes()
                 .chunks(4)
                 .map(|piece| std::str::from_utf8(piece).unwrap());
             assert!(!parse(calls(format), pieces).is_empty());
+            let elapsed = began.elapsed();
+            assert!(elapsed.as_secs() < 2, "{unit:?} {format:?} {elapsed:?}");
         }
     }
-    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 }
 
 fn formats() -> impl Strategy<Value = ReplyFormat> {
@@ -272,7 +274,10 @@ fn formats() -> impl Strategy<Value = ReplyFormat> {
 }
 
 fn replies(closing: bool) -> impl Strategy<Value = String> {
+    // Longer than the white space that belongs to a tag.
+    const SPACE: &str = "                                                                                          ";
     let mut parts = vec![
+        SPACE,
         "<tool_call>",
         "</tool_call>",
         "[TOOL_CALLS]",

@@ -151,3 +151,78 @@ proptest! {
         prop_assert_eq!(tokens, merged_by_definition(&tokenizer, &piece));
     }
 }
+
+/// A vocabulary of the vectors.
+fn vocabulary(name: &str) -> Tokenizer {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tokenizers");
+    let bytes = std::fs::read(format!("{folder}/{name}.gguf")).unwrap();
+    Tokenizer::from_gguf(&Gguf::parse(&bytes).unwrap()).unwrap()
+}
+
+fn token(tokenizer: &Tokenizer, text: &str) -> u32 {
+    (0..u32::try_from(tokenizer.vocabulary_size()).unwrap())
+        .find(|token| tokenizer.token_bytes(*token) == text.as_bytes())
+        .unwrap()
+}
+
+#[test]
+fn every_token_that_ends_an_answer_is_known() {
+    let qwen = vocabulary("qwen2");
+    for (text, ends) in [
+        ("<|im_end|>", true),
+        ("<|endoftext|>", true),
+        ("<|im_start|>", false),
+    ] {
+        assert_eq!(qwen.ends_answer(token(&qwen, text)), ends, "{text}");
+        assert!(qwen.answer_bytes(token(&qwen, text)).is_empty());
+    }
+    let llama = vocabulary("spm-prefix");
+    assert!(llama.ends_answer(token(&llama, "</s>")));
+    assert!(!llama.ends_answer(token(&llama, "<s>")));
+    assert_eq!(
+        llama.begin_and_end_text(),
+        ("<s>".to_owned(), "</s>".to_owned())
+    );
+}
+
+#[test]
+fn user_defined_tokens_are_text_unless_the_template_writes_them() {
+    // Qwen's file has a template that writes `<tool_call>`, and none that writes its end.
+    let qwen = vocabulary("qwen2");
+    let (open, close) = (token(&qwen, "<tool_call>"), token(&qwen, "</tool_call>"));
+    assert_eq!(qwen.encode("<tool_call></tool_call>"), [open, close]);
+    assert_eq!(qwen.answer_bytes(open), b"<tool_call>");
+    let content = "<tool_call></tool_call>";
+    let guard = Guard::for_texts([content].into_iter()).unwrap();
+    let rendered = |content: &str| qwen.encode_rendered(&format!("<tool_call>{content}"), &guard);
+    let tokens = rendered(&guard.protect(content, qwen.specials()));
+    assert_eq!(tokens.iter().filter(|token| **token == open).count(), 1);
+    assert_eq!(tokens.iter().filter(|token| **token == close).count(), 1);
+    // The assistant's own words keep the markers.
+    let tokens = rendered(&guard.protect(content, qwen.controls()));
+    assert_eq!(tokens, [open, open, close]);
+}
+
+#[test]
+fn user_defined_pieces_are_found_across_what_the_guard_breaks() {
+    let gemma = vocabulary("spm-plain");
+    let newlines = token(&gemma, "\n\n");
+    let content = "<s>\n";
+    let guard = Guard::for_texts([content].into_iter()).unwrap();
+    let rendered = format!("<s>{}\nx", guard.protect(content, gemma.specials()));
+    let tokens = gemma.encode_rendered(&rendered, &guard);
+    assert_eq!(tokens.first(), Some(&token(&gemma, "<s>")));
+    assert!(tokens.contains(&newlines));
+    assert_eq!(tokens[1..], gemma.encode("<s>\n\nx"));
+}
+
+#[test]
+fn a_reader_of_replies_is_shown_the_markers() {
+    let qwen = vocabulary("qwen2");
+    assert_eq!(
+        qwen.reply_bytes(token(&qwen, "<tool_call>")),
+        b"<tool_call>"
+    );
+    assert!(qwen.reply_bytes(token(&qwen, "<|im_end|>")).is_empty());
+    assert_eq!(qwen.reply_bytes(token(&qwen, "a")), b"a");
+}
