@@ -99,11 +99,11 @@ pub(super) fn read(format: CallFormat, text: &str, scan: &mut Scan, is_last: boo
             .and_then(|call| Some(vec![call.read(format)?])),
     };
     match calls {
-        Some(calls) => Reading::Calls {
+        Some(calls) if !calls.is_empty() => Reading::Calls {
             calls,
             end: closed_at,
         },
-        None => Reading::Malformed,
+        _ => Reading::Malformed,
     }
 }
 

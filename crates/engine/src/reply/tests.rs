@@ -136,6 +136,7 @@ fn calls_of_mistral_are_read() {
     check(r#"[TOOL_CALLS]a{"x": 1}"#, &[call("a", r#"{"x": 1}"#)]);
     check("[TOOL_CALLS] of this", &[text("[TOOL_CALLS] of this")]);
     check("[TOOL_CALLS][1, 2]", &[text("[TOOL_CALLS][1, 2]")]);
+    check("[TOOL_CALLS][]", &[text("[TOOL_CALLS][]")]);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use minijinja::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+/// Deeper indentation fills the memory, not the prompt.
+const MOST_INDENT: usize = 64;
+
 /// `json.dumps` with these options.
 struct PythonStyle {
     item_separator: String,
@@ -29,6 +32,12 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
         .get::<Option<bool>>("ensure_ascii")?
         .unwrap_or(false);
     options.assert_all_used()?;
+    if indent.is_some_and(|indent| indent > MOST_INDENT) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("tojson indents by at most {MOST_INDENT}"),
+        ));
+    }
     let (item_separator, key_separator) = match separators.as_deref() {
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),

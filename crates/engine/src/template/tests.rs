@@ -87,6 +87,10 @@ fn a_template_that_fails_says_why_and_stops_in_time() {
         Err("more text than"),
     );
     check("{{ 'x' * 100000000000 }}", Err("too large"));
+    check(
+        "{{ messages | tojson(indent=100000000000) }}",
+        Err("at most 64"),
+    );
 }
 
 #[test]

@@ -226,3 +226,26 @@ fn a_reader_of_replies_is_shown_the_markers() {
     assert!(qwen.reply_bytes(token(&qwen, "<|im_end|>")).is_empty());
     assert_eq!(qwen.reply_bytes(token(&qwen, "a")), b"a");
 }
+
+/// Only the model's name tells; llama.cpp knows it by the same.
+#[test]
+fn special_tokens_of_phi_3_take_the_white_space_behind_them() {
+    let path = "/tests/vectors/tokenizers/spm-prefix.gguf";
+    let mut bytes = std::fs::read(format!("{}{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let name = b"vocabulary";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    bytes[at..at + name.len()].copy_from_slice(b"Phi-3-mini");
+    let phi = Tokenizer::from_gguf(&Gguf::parse(&bytes).unwrap()).unwrap();
+    let guard = Guard::for_texts(std::iter::empty()).unwrap();
+    let encode = |text: &str| phi.encode_rendered(text, &guard);
+    assert_eq!(encode("<s> x</s> \n y"), encode("<s> x</s>y"));
+    assert_ne!(encode("<s> x"), encode("<s>x"));
+    let llama = vocabulary("spm-prefix");
+    assert_ne!(
+        llama.encode_rendered("</s> \n y", &guard),
+        encode("</s> \n y")
+    );
+}

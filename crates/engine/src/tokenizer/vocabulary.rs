@@ -203,7 +203,14 @@ impl Vocabulary {
             self.end = listed.default_token(2);
         }
         self.ends.extend(self.end);
-        for key in ["eot_token_id", "eom_token_id"] {
+        let keys = [
+            "eot_token_id",
+            "eom_token_id",
+            "fim_pad_token_id",
+            "fim_rep_token_id",
+            "fim_sep_token_id",
+        ];
+        for key in keys {
             self.ends.extend(listed.token_key(file, key)?);
         }
         let named: Vec<(u32, &str)> = listed
