@@ -114,6 +114,8 @@ def sentence_piece(texts, path, add_space_prefix, user_defined=(), size=640):
     out.add_eos_token_id(pieces.eos_id())
     out.add_unk_token_id(pieces.unk_id())
     out.add_add_space_prefix(add_space_prefix)
+    if user_defined:
+        out.add_chat_template("{% for message in messages %}\n\n  {{ message.content }}\n\n{% endfor %}")
     out.add_add_bos_token(True)
     out.add_add_eos_token(False)
     finish(out)

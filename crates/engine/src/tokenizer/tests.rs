@@ -214,6 +214,14 @@ fn user_defined_pieces_are_found_across_what_the_guard_breaks() {
     assert_eq!(tokens.first(), Some(&token(&gemma, "<s>")));
     assert!(tokens.contains(&newlines));
     assert_eq!(tokens[1..], gemma.encode("<s>\n\nx"));
+    // The template has line ends of its own, and contents have their tokens all the same.
+    let content = "a\n\nb";
+    assert_eq!(guard.protect(content, gemma.specials()), content);
+    assert_eq!(
+        gemma.encode_rendered(content, &guard),
+        gemma.encode(content)
+    );
+    assert!(gemma.encode(content).contains(&newlines));
 }
 
 #[test]

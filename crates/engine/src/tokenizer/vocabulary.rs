@@ -2,7 +2,7 @@
 //!
 //! Owns the keys that every kind of tokenizer shares. How text becomes tokens is in `bytes`, `pieces` and `words`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::special::{Special, Specials};
 use crate::error::EngineError;
@@ -237,9 +237,7 @@ impl Vocabulary {
     }
 
     fn read_specials(&mut self, file: &Gguf<'_>, listed: &Listed<'_>) -> Result<(), EngineError> {
-        let templates = template_sources(file);
         let strips = strips_after_specials(file)?;
-        let (mut guarded, mut pieces) = (Vec::new(), Vec::new());
         let (mut controls, mut user_defined) = (Vec::new(), Vec::new());
         for (token, text, kind) in listed.iter() {
             let is_user_defined = kind == Kind::UserDefined;
@@ -258,21 +256,23 @@ impl Vocabulary {
                 takes_space: strips && !matches!(text, "<unk>" | "<s>" | "<|endoftext|>"),
             };
             if is_user_defined && !self.ends.contains(&token) {
-                user_defined.push(special.clone());
+                user_defined.push(special);
             } else {
-                controls.push(special.clone());
-            }
-            let is_written = templates.iter().any(|source| source.contains(text));
-            if is_user_defined && !is_written && !self.ends.contains(&token) {
-                pieces.push(special);
-            } else {
-                guarded.push(special);
+                controls.push(special);
             }
         }
+        self.user_defined = Specials::new(user_defined);
+        let written = written(&self.user_defined, file);
+        let (mut guarded, pieces): (Vec<Special>, Vec<Special>) = self
+            .user_defined
+            .all()
+            .iter()
+            .cloned()
+            .partition(|special| written.contains(&special.token));
+        guarded.extend(controls.iter().cloned());
         self.guarded = Specials::new(guarded);
         self.controls = Specials::new(controls);
         self.pieces = Specials::new(pieces);
-        self.user_defined = Specials::new(user_defined);
         Ok(())
     }
 
@@ -339,6 +339,22 @@ impl Frame {
 
 fn is_silent(kind: Kind) -> bool {
     matches!(kind, Kind::Control | Kind::Unknown)
+}
+
+/// The tokens that the file's chat templates write as marks: not white space, which some vocabularies have as tokens and
+/// every template has in its own text.
+fn written(specials: &Specials, file: &Gguf<'_>) -> HashSet<u32> {
+    let mut tokens = HashSet::new();
+    for source in template_sources(file) {
+        let mut from = 0;
+        while let Some(found) = specials.find(source, from) {
+            from = found.end;
+            if !found.special.text.trim().is_empty() {
+                tokens.insert(found.special.token);
+            }
+        }
+    }
+    tokens
 }
 
 /// Every chat template of the file.
