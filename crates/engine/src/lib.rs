@@ -2,8 +2,8 @@
 //!
 //! Owns everything from a model file to text: the GGUF reader (`gguf`), the tokenizer, the chat template, the network
 //! (`model`), the order and meaning of the sampling parameters (`sampling`), stop sequences and whole characters
-//! (`text`), what a reply means (`reply`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`). It carries a tiny model of its
-//! own that answers questions about Tollgate.
+//! (`text`), what a reply means (`reply`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`).
+//! It carries a tiny model of its own that answers questions about Tollgate.
 //!
 //! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
 //! is loaded and no thread runs before the first request, and the model is freed after five minutes without one.
