@@ -34,5 +34,6 @@ pub use self::conversation::{Conversation, Tool, ToolCall, Turn};
 pub use self::engine::Engine;
 pub use self::error::{EngineError, ErrorKind};
 pub use self::generation::{Event, FinishReason, Generation, Usage};
+pub use self::model::Memory;
 pub use self::reply::{CallFormat, ReplyEvent, ReplyFormat, ReplyParser, Thinking, ThinkingTags};
 pub use self::request::{Message, Prompt, Request, Role, Sampling};

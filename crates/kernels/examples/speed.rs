@@ -11,7 +11,13 @@ use tollgate_kernels::{Activations, Cpu, Format, Kind, Weights};
 )]
 fn main() {
     let (n_rows, n_columns) = (8192, 2048);
-    for format in [Format::Q4K, Format::Q6K, Format::Q8_0, Format::Q4_0, Format::F16] {
+    for format in [
+        Format::Q4K,
+        Format::Q6K,
+        Format::Q8_0,
+        Format::Q4_0,
+        Format::F16,
+    ] {
         let data = vec![0x31; format.row_bytes(n_columns) * n_rows];
         let weights = Weights {
             format,
@@ -32,7 +38,9 @@ fn main() {
                 let pace = began.elapsed().as_secs_f64() / f64::from(n);
                 let products = (n_rows * n_columns * n_inputs) as f64 / pace / 1e9;
                 let bytes = data.len() as f64 / pace / 1e9;
-                println!("{format:?} {cpu:?} {n_inputs:3} rows: {products:6.1} G products/s, {bytes:5.1} GB/s of weights");
+                println!(
+                    "{format:?} {cpu:?} {n_inputs:3} rows: {products:6.1} G products/s, {bytes:5.1} GB/s of weights"
+                );
             }
         }
     }

@@ -7,6 +7,10 @@
 mod reader;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// How numbers are stored.
+pub use tollgate_kernels::Format as Encoding;
 
 use self::reader::Reader;
 pub use self::reader::{Array, Value};
@@ -32,16 +36,10 @@ pub struct Tensor<'a> {
     /// Innermost first: a matrix of `rows` x `columns` has `[columns, rows]`.
     pub dimensions: Vec<usize>,
     pub encoding: Encoding,
+    /// Where it lies in the file.
+    pub range: Range<usize>,
+    /// Empty where only the head of the file was read.
     pub data: &'a [u8],
-}
-
-/// How numbers are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    F32,
-    F16,
-    Bf16,
-    Q8_0,
 }
 
 struct Placed<'a> {
@@ -53,6 +51,11 @@ struct Placed<'a> {
 
 impl<'a> Gguf<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Gguf<'a>, EngineError> {
+        Gguf::parse_head(bytes, bytes.len() as u64)
+    }
+
+    /// Reads a file of `file_size` bytes of which at least the part before the tensors' data is given.
+    pub fn parse_head(bytes: &'a [u8], file_size: u64) -> Result<Gguf<'a>, EngineError> {
         let mut reader = Reader::new(bytes);
         if reader.u32("the magic number")? != MAGIC {
             return Err(EngineError::corrupt("it does not begin with GGUF"));
@@ -80,12 +83,20 @@ impl<'a> Gguf<'a> {
             placed.push(read_tensor(&mut reader)?);
         }
         let start = reader.position().next_multiple_of(alignment(&metadata)?);
-        let tensors = place(placed, bytes, start)?;
+        let tensors = place(placed, bytes, file_size, start)?;
         Ok(Gguf { metadata, tensors })
     }
 
     pub fn value(&self, key: &str) -> Option<&Value<'a>> {
         self.metadata.get(key)
+    }
+
+    /// Bytes of all tensors together.
+    pub fn tensor_bytes(&self) -> u64 {
+        self.tensors
+            .values()
+            .map(|tensor| tensor.range.len() as u64)
+            .sum()
     }
 
     pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
@@ -177,6 +188,14 @@ impl<'a> Gguf<'a> {
             .ok_or_else(|| EngineError::corrupt(format!("the key {key} is not a list of numbers")))
     }
 
+    /// Numbers of a list, or a single one.
+    pub(crate) fn optional_counts(&self, key: &str) -> Result<Option<Vec<i64>>, EngineError> {
+        match self.value(key) {
+            Some(Value::Array(_)) => self.optional_integers(key),
+            _ => Ok(self.optional_count(key)?.map(|n| vec![i64::from(n)])),
+        }
+    }
+
     /// A tensor that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&Tensor<'a>, EngineError> {
         self.tensor(name)
@@ -184,29 +203,27 @@ impl<'a> Gguf<'a> {
     }
 }
 
-// === impl Encoding ===
-
-impl Encoding {
-    fn from_id(id: u32, name: &str) -> Result<Encoding, EngineError> {
-        match id {
-            0 => Ok(Encoding::F32),
-            1 => Ok(Encoding::F16),
-            8 => Ok(Encoding::Q8_0),
-            30 => Ok(Encoding::Bf16),
-            other => Err(EngineError::unsupported_model(format!(
-                "the tensor {name} has ggml type {other}; F32, F16, BF16 and Q8_0 are read"
-            ))),
+/// The encoding with ggml's number for it.
+fn encoding(id: u32, name: &str) -> Result<Encoding, EngineError> {
+    Ok(match id {
+        0 => Encoding::F32,
+        1 => Encoding::F16,
+        2 => Encoding::Q4_0,
+        3 => Encoding::Q4_1,
+        6 => Encoding::Q5_0,
+        7 => Encoding::Q5_1,
+        8 => Encoding::Q8_0,
+        12 => Encoding::Q4K,
+        13 => Encoding::Q5K,
+        14 => Encoding::Q6K,
+        30 => Encoding::Bf16,
+        other => {
+            return Err(EngineError::unsupported_model(format!(
+                "the tensor {name} has ggml type {other}; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K \
+                 and Q6_K are read"
+            )));
         }
-    }
-
-    /// Numbers in a block, and bytes of a block.
-    pub(crate) fn block(self) -> (usize, usize) {
-        match self {
-            Encoding::F32 => (1, 4),
-            Encoding::F16 | Encoding::Bf16 => (1, 2),
-            Encoding::Q8_0 => (32, 34),
-        }
-    }
+    })
 }
 
 fn read_tensor<'a>(reader: &mut Reader<'a>) -> Result<Placed<'a>, EngineError> {
@@ -227,13 +244,14 @@ fn read_tensor<'a>(reader: &mut Reader<'a>) -> Result<Placed<'a>, EngineError> {
         }
         dimensions.push(size);
     }
-    let encoding = Encoding::from_id(reader.u32(name)?, name)?;
+    let encoding = encoding(reader.u32(name)?, name)?;
     let offset = reader.u64(name)?;
     Ok(Placed {
         tensor: Tensor {
             name,
             dimensions,
             encoding,
+            range: 0..0,
             data: &[],
         },
         offset,
@@ -254,6 +272,7 @@ fn alignment(metadata: &BTreeMap<&str, Value<'_>>) -> Result<u64, EngineError> {
 fn place<'a>(
     placed: Vec<Placed<'a>>,
     bytes: &'a [u8],
+    file_size: u64,
     start: u64,
 ) -> Result<BTreeMap<&'a str, Tensor<'a>>, EngineError> {
     let mut tensors = BTreeMap::new();
@@ -278,7 +297,11 @@ fn place<'a>(
             .and_then(|from| usize::try_from(from).ok())
             .ok_or_else(beyond)?;
         let to = from.checked_add(size).ok_or_else(beyond)?;
-        tensor.data = bytes.get(from..to).ok_or_else(beyond)?;
+        if to as u64 > file_size {
+            return Err(beyond());
+        }
+        tensor.data = bytes.get(from..to).unwrap_or_default();
+        tensor.range = from..to;
         if tensors.insert(name, tensor).is_some() {
             return Err(EngineError::corrupt(format!(
                 "the tensor {name} is there twice"

@@ -1,17 +1,29 @@
 //! A model in memory: its network, tokenizer and chat template, and where its file comes from.
 //!
-//! The arithmetic is plain Rust without a tensor library. Measured on two cores for the built-in model's matrices
-//! (2.4 M weights, one token, a generic x86-64 build): candle-core 0.11.1 430 us of CPU time per token on two spinning
-//! threads, 2 to 7 CPU minutes of build and 150 more packages; this 380 us on one thread, exact to the reference, no
-//! build cost. Candle wins from some eight sequences on and with large models: `matrix` is the file to grow for those.
+//! The file is read once, and the network computes with its bytes as they are: a model costs its file's size, and the
+//! cache of the sequences that run. No tensor library: `tollgate-kernels` is faster on the files that matter and a
+//! hundredth of one's size; `crates/engine/examples/speed.rs` measures it beside llama.cpp.
 
-mod llama;
+mod attention;
+mod cache;
+mod family;
+mod layer;
 mod matrix;
+mod memory;
+mod network;
+mod pool;
+mod rope;
+mod shape;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub(crate) use self::llama::{Cache, Lane, Llama};
+pub(crate) use self::cache::Cache;
+pub(crate) use self::matrix::FileBytes;
+pub use self::memory::Memory;
+pub(crate) use self::network::{Lane, Network};
+use self::pool::Pool;
 use crate::conversation::Conversation;
 use crate::error::EngineError;
 use crate::gguf::Gguf;
@@ -28,7 +40,7 @@ pub(crate) enum Source {
 
 #[derive(Debug)]
 pub(crate) struct Model {
-    pub(crate) network: Llama,
+    pub(crate) network: Network,
     pub(crate) tokenizer: Tokenizer,
     template: Option<Template>,
 }
@@ -42,23 +54,28 @@ pub(crate) fn demo_bytes() -> &'static [u8] {
 
 impl Source {
     pub(crate) fn load(&self) -> Result<Model, EngineError> {
+        Model::from_bytes(&self.read()?, Pool::default_threads())
+    }
+
+    fn read(&self) -> Result<FileBytes, EngineError> {
         let bytes = match self {
             Source::Builtin => Cow::Borrowed(demo_bytes()),
             Source::File(path) => Cow::Owned(std::fs::read(path).map_err(|error| {
                 EngineError::corrupt(format!("{} cannot be read: {error}", path.display()))
             })?),
         };
-        Model::from_bytes(&bytes)
+        Ok(Arc::new(bytes))
     }
 }
 
 // === impl Model ===
 
 impl Model {
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Model, EngineError> {
+    /// `n_threads` compute together.
+    pub(crate) fn from_bytes(bytes: &FileBytes, n_threads: usize) -> Result<Model, EngineError> {
         let file = Gguf::parse(bytes)?;
         let tokenizer = Tokenizer::from_gguf(&file)?;
-        let network = Llama::from_gguf(&file)?;
+        let network = Network::from_gguf(&file, bytes, n_threads)?;
         if network.vocabulary_size() != tokenizer.vocabulary_size() {
             return Err(EngineError::corrupt(format!(
                 "its network has {} tokens and its tokenizer {}",

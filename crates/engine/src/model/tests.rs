@@ -3,7 +3,7 @@ use crate::error::ErrorKind;
 use crate::request::{Message, Role};
 
 fn demo() -> Model {
-    Model::from_bytes(demo_bytes()).unwrap()
+    Source::Builtin.load().unwrap()
 }
 
 fn say(role: Role, content: &str) -> Message {
