@@ -49,7 +49,7 @@ def main():
     # Bytes as GPT-2 writes them: printable ones as they are, the others from 256 on.
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = [chr(b) for b in plain] + [chr(256 + i) for i in range(256 - len(plain))]
-    tokens = letters + [f"<t{i}>" for i in range(VOCABULARY - 256)]
+    tokens = [*letters, "ab", *(f"<t{i}>" for i in range(VOCABULARY - 257))]
     writer.add_token_list(tokens)
     writer.add_token_types([1] * VOCABULARY)
     writer.add_token_merges(["a b"])

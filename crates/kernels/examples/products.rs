@@ -1,4 +1,4 @@
-//! Speed of products on this CPU: `cargo run --release -p tollgate-kernels --example speed`.
+//! Speed of products on this CPU: `cargo run --release -p tollgate-kernels --example products`.
 
 use std::time::Instant;
 
