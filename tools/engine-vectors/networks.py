@@ -1,6 +1,6 @@
 """Makes tiny GGUF files with random weights, one for each architecture, and what llama.cpp computes with them.
 
-    pip install -r requirements.txt
+    pip install -r requirements-networks.txt
     python networks.py ../../crates/engine/tests/vectors/networks
 
 Writes NAME.gguf and networks.json: the logits after a prompt, the greedy continuation, and by how much the best token
@@ -24,13 +24,14 @@ F32, F16, Q8_0 = (gguf.GGMLQuantizationType[name] for name in ("F32", "F16", "Q8
 
 
 class Maker:
-    def __init__(self, path, architecture, seed, kind=F16, layers=2):
+    def __init__(self, path, architecture, seed, kind=F16, layers=2, hidden=HIDDEN):
         self.random = np.random.default_rng(seed)
         self.writer = gguf.GGUFWriter(path, architecture)
         self.architecture, self.kind, self.layers = architecture, kind, layers
+        self.hidden, self.kinds = hidden, {}
         add = self.writer
         add.add_context_length(128)
-        add.add_embedding_length(HIDDEN)
+        add.add_embedding_length(hidden)
         add.add_block_count(layers)
         add.add_feed_forward_length(FEED)
         add.add_head_count(HEADS)
@@ -42,46 +43,61 @@ class Maker:
         add.add_tokenizer_model("none")
 
     def matrix(self, name, rows, columns, kind=None):
+        for part, other in self.kinds.items():
+            if part in name:
+                return self.blocks(name, gguf.GGMLQuantizationType[other], rows, columns)
         kind = kind or self.kind
         numbers = self.random.normal(0, 1.6 / math.sqrt(columns), (rows, columns)).astype(np.float32)
         data = gguf.quants.quantize(numbers, kind)
         self.writer.add_tensor(name, data, raw_dtype=kind)
+
+    def blocks(self, name, kind, rows, columns):
+        numbers, size = gguf.GGML_QUANT_SIZES[kind]
+        data = self.random.integers(0, 256, (rows * columns // numbers, size), dtype=np.uint8)
+        half = lambda x: np.frombuffer(np.float16(x).tobytes(), np.uint8)  # noqa: E731
+        if kind.name == "Q6_K":
+            data[:, 208:210] = half(6e-5)
+        else:
+            middle = 7.5 if kind.name == "Q4_K" else 15.5
+            data[:, 0:2], data[:, 2:4] = half(0.012 / middle), half(0.012)
+        self.writer.add_tensor(name, data.reshape(rows, -1), raw_dtype=kind)
 
     def vector(self, name, length, middle=1.0):
         numbers = self.random.normal(middle, 0.2, length).astype(np.float32)
         self.writer.add_tensor(name, numbers)
 
     def body(self, biases=False, head_norms=False, post_norms=False, fused=False, output=False):
+        hidden = self.hidden
         # Gemma scales its embeddings; the token itself would win for ever.
         size = 0.15 if self.architecture.startswith("gemma") else 1.0
-        table = self.random.normal(0, size, (VOCABULARY, HIDDEN)).astype(np.float32)
+        table = self.random.normal(0, size, (VOCABULARY, hidden)).astype(np.float32)
         self.writer.add_tensor("token_embd.weight", gguf.quants.quantize(table, self.kind), raw_dtype=self.kind)
-        self.vector("output_norm.weight", HIDDEN)
+        self.vector("output_norm.weight", hidden)
         if output:
-            self.matrix("output.weight", VOCABULARY, HIDDEN)
+            self.matrix("output.weight", VOCABULARY, hidden)
         queries, keys = HEADS * HEAD, KV_HEADS * HEAD
         for i in range(self.layers):
             block = f"blk.{i}."
-            self.vector(block + "attn_norm.weight", HIDDEN)
-            self.vector(block + "ffn_norm.weight", HIDDEN)
+            self.vector(block + "attn_norm.weight", hidden)
+            self.vector(block + "ffn_norm.weight", hidden)
             if fused:
-                self.matrix(block + "attn_qkv.weight", queries + 2 * keys, HIDDEN)
-                self.matrix(block + "ffn_up.weight", 2 * FEED, HIDDEN)
+                self.matrix(block + "attn_qkv.weight", queries + 2 * keys, hidden)
+                self.matrix(block + "ffn_up.weight", 2 * FEED, hidden)
             else:
                 for name, rows in (("q", queries), ("k", keys), ("v", keys)):
-                    self.matrix(f"{block}attn_{name}.weight", rows, HIDDEN)
+                    self.matrix(f"{block}attn_{name}.weight", rows, hidden)
                     if biases:
                         self.vector(f"{block}attn_{name}.bias", rows, 0.0)
-                self.matrix(block + "ffn_gate.weight", FEED, HIDDEN)
-                self.matrix(block + "ffn_up.weight", FEED, HIDDEN)
-            self.matrix(block + "attn_output.weight", HIDDEN, queries)
-            self.matrix(block + "ffn_down.weight", HIDDEN, FEED)
+                self.matrix(block + "ffn_gate.weight", FEED, hidden)
+                self.matrix(block + "ffn_up.weight", FEED, hidden)
+            self.matrix(block + "attn_output.weight", hidden, queries)
+            self.matrix(block + "ffn_down.weight", hidden, FEED)
             if head_norms:
                 self.vector(block + "attn_q_norm.weight", HEAD)
                 self.vector(block + "attn_k_norm.weight", HEAD)
             if post_norms:
-                self.vector(block + "post_attention_norm.weight", HIDDEN)
-                self.vector(block + "post_ffw_norm.weight", HIDDEN)
+                self.vector(block + "post_attention_norm.weight", hidden)
+                self.vector(block + "post_ffw_norm.weight", hidden)
         self.writer.write_header_to_file()
         self.writer.write_kv_data_to_file()
         self.writer.write_tensors_to_file()
@@ -113,19 +129,27 @@ def llama_linear(path, seed):
 
 
 def qwen2(path, seed):
-    make = Maker(path, "qwen2", seed)
+    make = Maker(path, "qwen2", seed, Q8_0)
     make.writer.add_rope_freq_base(1000000.0)
     make.body(biases=True)
 
 
 def qwen3(path, seed):
-    make = Maker(path, "qwen3", seed)
+    make = Maker(path, "qwen3", seed, Q8_0)
     make.writer.add_rope_freq_base(1000000.0)
     make.body(head_norms=True)
 
 
+def llama_k(path, seed):
+    """The K formats, whose rows are multiples of 256. Their blocks are random: no quantiser for them is in `gguf`."""
+    make = Maker(path, "llama", seed, gguf.GGMLQuantizationType.Q4_0, layers=1, hidden=256)
+    make.kinds = {"attn_q": "Q4_K", "attn_k": "Q5_K", "attn_v": "Q6_K", "ffn_gate": "Q5_K", "ffn_up": "Q4_K"}
+    make.writer.add_rope_dimension_count(HEAD)
+    make.body()
+
+
 def gemma(path, seed):
-    Maker(path, "gemma", seed).body()
+    Maker(path, "gemma", seed, gguf.GGMLQuantizationType.Q5_0).body()
 
 
 def gemma2(path, seed):
@@ -138,7 +162,7 @@ def gemma2(path, seed):
 
 def gemma3(path, seed):
     """Six layers, for the sixth is the first that sees everything."""
-    make = Maker(path, "gemma3", seed, Q8_0, layers=6)
+    make = Maker(path, "gemma3", seed, gguf.GGMLQuantizationType.Q4_0, layers=6)
     make.writer.add_sliding_window(8)
     make.writer.add_rope_freq_base(1000000.0)
     make.writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
@@ -194,7 +218,7 @@ def compute(path):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    makers = (llama_f32, llama_f16, llama_linear, qwen2, qwen3, gemma, gemma2, gemma3, phi3)
+    makers = (llama_f32, llama_f16, llama_linear, llama_k, qwen2, qwen3, gemma, gemma2, gemma3, phi3)
     cases = {}
     for maker in makers:
         path = folder / f"{maker.__name__}.gguf"

@@ -1,4 +1,4 @@
-//! Speed of products on this CPU: `cargo run --release -p tollgate-kernels --example products`.
+//! Speed of products on this CPU: `cargo run --release -p tollgate-kernels --example products [-- ROWS]`.
 
 use std::time::Instant;
 
@@ -10,7 +10,8 @@ use tollgate_kernels::{Activations, Cpu, Format, Kind, Weights};
     reason = "a program run by hand that prints figures"
 )]
 fn main() {
-    let (n_rows, n_columns) = (8192, 2048);
+    let rows = std::env::args().nth(1).and_then(|rows| rows.parse().ok());
+    let (n_rows, n_columns) = (rows.unwrap_or(8192), 2048);
     for format in [
         Format::Q4K,
         Format::Q6K,

@@ -4,6 +4,7 @@
 //! the K formats (its `Q8_K`), so that results agree with llama.cpp's. Sums of blocks serve formats with an offset or a
 //! minimum.
 
+use crate::Cpu;
 use crate::format::Format;
 use crate::half::{f32_to_half, half_to_f32};
 
@@ -73,18 +74,12 @@ impl Activations {
         let (blocks_per_row, blocks) = match kind {
             Kind::Plain => (n_columns, Blocks::Plain(numbers.to_vec())),
             Kind::Small => {
-                let (blocks, _) = numbers.as_chunks();
-                (
-                    n_columns / 32,
-                    Blocks::Small(blocks.iter().map(Small::new).collect()),
-                )
+                let blocks = Cpu::best().small_blocks(numbers);
+                (n_columns / 32, Blocks::Small(blocks))
             }
             Kind::Large => {
-                let (blocks, _) = numbers.as_chunks();
-                (
-                    n_columns / 256,
-                    Blocks::Large(blocks.iter().map(Large::new).collect()),
-                )
+                let blocks = Cpu::best().large_blocks(numbers);
+                (n_columns / 256, Blocks::Large(blocks))
             }
         };
         Activations {
@@ -111,7 +106,8 @@ impl Activations {
 
 impl Small {
     #[expect(clippy::cast_precision_loss, reason = "a block's sum is below 2^13")]
-    fn new(numbers: &[f32; 32]) -> Small {
+    #[inline]
+    pub(crate) fn new(numbers: &[f32; 32]) -> Small {
         let largest = largest(numbers);
         let step = largest / 127.0;
         let factor = if largest > 0.0 { 1.0 / step } else { 0.0 };
@@ -134,7 +130,8 @@ impl Small {
 // === impl Large ===
 
 impl Large {
-    fn new(numbers: &[f32; 256]) -> Large {
+    #[inline]
+    pub(crate) fn new(numbers: &[f32; 256]) -> Large {
         let largest = largest(numbers);
         let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         let mut bytes = [0; 256];
@@ -158,6 +155,7 @@ impl Large {
     }
 }
 
+#[inline]
 fn largest(numbers: &[f32]) -> f32 {
     // Eight maxima at once: one alone waits for its predecessor at every number.
     let mut most = [0.0_f32; 8];
@@ -171,6 +169,7 @@ fn largest(numbers: &[f32]) -> f32 {
 }
 
 /// The nearest whole number, from -127 to 127, ties to even.
+#[inline]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the number is clamped; not-a-number becomes 0"
@@ -181,6 +180,7 @@ fn nearest(x: f32) -> i8 {
     ((x.clamp(-127.0, 127.0) + SHIFT) - SHIFT) as i8
 }
 
+#[inline]
 fn packed<const BYTES: usize, const WORDS: usize>(bytes: &[i8; BYTES]) -> [i32; WORDS] {
     let mut words = [0; WORDS];
     for (word, four) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {

@@ -1,10 +1,12 @@
 //! Vectors of eight lanes, with the byte products of AVX-VNNI.
 
 use core::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps_si256, _mm256_castsi128_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
-    _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32,
-    _mm256_fmadd_ps, _mm256_inserti128_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
+    __m128i, __m256, __m256i, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadu_si128,
+    _mm_movehdup_ps, _mm_movehl_ps, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_and_si256, _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi128_si256,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
+    _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_inserti128_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_mul_ps,
     _mm256_mullo_epi32, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_srli_epi32,
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_unpackhi_epi32,
@@ -183,6 +185,23 @@ fn multiply_add(a: F, b: F, c: F) -> F {
     _mm256_fmadd_ps(a, b, c)
 }
 
+#[inline]
+#[target_feature(enable = "avxvnni,avx2,fma,f16c")]
+fn sum_of(a: F) -> f32 {
+    let half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+    let quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)))
+}
+
+/// Brings bytes nearer that will be read soon.
+#[inline]
+#[target_feature(enable = "avxvnni,avx2,fma,f16c")]
+fn fetch(bytes: &[u8]) {
+    for line in bytes.chunks(64) {
+        _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+    }
+}
+
 /// Halves as f32.
 #[inline]
 #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
@@ -193,16 +212,16 @@ fn widened(halves: &[u16; L]) -> F {
 
 #[inline]
 #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-fn sixteen(row: &[u8], at: usize) -> __m128i {
+fn sixteen<const SIZE: usize>(row: &[u8; SIZE], at: usize) -> __m128i {
     let bytes = &row[at..at + 16];
     // SAFETY: the slice has 16 bytes; the load needs no alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
-/// Four words of every row, from a byte on.
+/// Four words of every block, from a byte on.
 #[inline]
 #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-fn transposed(rows: &[&[u8]; L], at: usize) -> [V; 4] {
+fn transposed<const SIZE: usize>(rows: &[&[u8; SIZE]; L], at: usize) -> [V; 4] {
     let mut quads = [splat(0); 4];
     for (i, quad) in quads.iter_mut().enumerate() {
         let low = _mm256_castsi128_si256(sixteen(rows[i], at));

@@ -118,6 +118,14 @@ impl Cpu {
         dispatch!(self, multiply(weights, rows, input, out));
     }
 
+    pub(crate) fn small_blocks(self, numbers: &[f32]) -> Vec<activations::Small> {
+        dispatch!(self, small_blocks(numbers))
+    }
+
+    pub(crate) fn large_blocks(self, numbers: &[f32]) -> Vec<activations::Large> {
+        dispatch!(self, large_blocks(numbers))
+    }
+
     /// The products of a query with one head of every cached key; keys lie `width` apart, the head begins at `at`.
     pub fn scores(self, query: &[f32], keys: &[u16], width: usize, at: usize, out: &mut [f32]) {
         dispatch!(self, scores(query, keys, width, at, out));

@@ -40,6 +40,11 @@ impl<'a> Weights<'a> {
         let size = self.format.row_bytes(self.n_columns);
         &self.data[row * size..][..size]
     }
+
+    pub(crate) fn bytes(&self, rows: Range<usize>) -> &'a [u8] {
+        let size = self.format.row_bytes(self.n_columns);
+        &self.data[rows.start * size..rows.end * size]
+    }
 }
 
 // === impl Panel ===
@@ -68,6 +73,26 @@ pub(crate) fn panel_rows<'a, const L: usize>(
     slices
 }
 
+/// One of `n` about equal parts of the next panel's bytes, which are fetched while this panel is worked on: rows lie too
+/// far apart for the CPU to guess what comes.
+pub(crate) fn share(ahead: &[u8], index: usize, n: usize) -> &[u8] {
+    &ahead[ahead.len() * index / n..ahead.len() * (index + 1) / n]
+}
+
+/// The rows' blocks of a format, at a byte of each row. Of a known size, so that reading in them needs no checks.
+pub(crate) fn blocks_at<'a, const L: usize, const SIZE: usize>(
+    rows: &[&'a [u8]; L],
+    at: usize,
+) -> [&'a [u8; SIZE]; L] {
+    let mut blocks = [&[0; SIZE]; L];
+    for (block, row) in blocks.iter_mut().zip(rows) {
+        if let Some(found) = row.get(at..).and_then(<[u8]>::first_chunk) {
+            *block = found;
+        }
+    }
+    blocks
+}
+
 /// Writes `multiply` for the vectors that the surrounding module defines: `L` lanes, `V` of whole numbers, `F` of f32,
 /// `GROUP` rows of activations at once, and the operations on them.
 macro_rules! kernels {
@@ -76,7 +101,7 @@ macro_rules! kernels {
 
         use crate::activations::{Activations, Blocks, Large, Small};
         use crate::format::Format;
-        use crate::panel::{Panel, Weights, panel_rows};
+        use crate::panel::{Panel, Weights, blocks_at, panel_rows, share};
 
         /// The product of some rows of the weights with every row of the activations. `out` has the results of one
         /// row of activations after the other.
@@ -93,16 +118,17 @@ macro_rules! kernels {
             for first in rows.clone().step_by(L) {
                 let n = L.min(rows.end - first);
                 let slices = panel_rows::<L>(&weights, &(first..first + n));
+                let ahead = weights.bytes(first + n..(first + n + L).min(rows.end));
                 sums.fill([0.0; L]);
                 match &input.blocks {
                     Blocks::Plain(numbers) => {
-                        multiply_plain(weights, &slices, &mut panel, numbers, &mut sums);
+                        multiply_plain((weights, ahead), &slices, &mut panel, numbers, &mut sums);
                     }
                     Blocks::Small(blocks) => {
-                        multiply_small(weights, &slices, &mut panel, blocks, &mut sums);
+                        multiply_small((weights, ahead), &slices, &mut panel, blocks, &mut sums);
                     }
                     Blocks::Large(blocks) => {
-                        multiply_large(weights, &slices, &mut panel, blocks, &mut sums);
+                        multiply_large((weights, ahead), &slices, &mut panel, blocks, &mut sums);
                     }
                 }
                 for (i, sums) in sums.iter().enumerate() {
@@ -111,9 +137,18 @@ macro_rules! kernels {
             }
         }
 
+        /// How many of the rows left are worked on together.
+        fn group_size(n_left: usize) -> usize {
+            match n_left {
+                0 | 1 => 1,
+                n if n >= GROUP => GROUP,
+                _ => 2,
+            }
+        }
+
         $(#[$feature])*
         fn multiply_large(
-            weights: Weights<'_>,
+            (weights, ahead): (Weights<'_>, &[u8]),
             rows: &[&[u8]; L],
             panel: &mut Panel<L>,
             blocks: &[Large],
@@ -121,18 +156,19 @@ macro_rules! kernels {
         ) {
             let per_row = weights.n_columns / 256;
             for index in 0..per_row {
+                fetch(share(ahead, index, per_row));
                 let column = &blocks[index..];
                 match weights.format {
                     Format::Q4K => {
-                        unpack_four(rows, index * 144, panel);
+                        unpack_four(&blocks_at(rows, index * 144), panel);
                         meet_large::<8, 0, true>(panel, column, per_row, sums);
                     }
                     Format::Q5K => {
-                        unpack_five(rows, index * 176, panel);
+                        unpack_five(&blocks_at(rows, index * 176), panel);
                         meet_large::<8, 0, true>(panel, column, per_row, sums);
                     }
                     _ => {
-                        unpack_six(rows, index * 210, panel);
+                        unpack_six(&blocks_at(rows, index * 210), panel);
                         meet_large::<4, 32, false>(panel, column, per_row, sums);
                     }
                 }
@@ -148,16 +184,16 @@ macro_rules! kernels {
         ) {
             let mut at = 0;
             while at < sums.len() {
-                let n = if sums.len() - at >= GROUP { GROUP } else { 1 };
+                let n = group_size(sums.len() - at);
                 let mut group = [&column[at * per_row]; GROUP];
                 for (i, block) in group.iter_mut().enumerate().take(n) {
                     *block = &column[(at + i) * per_row];
                 }
                 let sums = &mut sums[at..at + n];
-                if n == GROUP {
-                    group_large::<GROUP, PER, OFFSET, MINIMA>(panel, &group, sums);
-                } else {
-                    group_large::<1, PER, OFFSET, MINIMA>(panel, &[group[0]], sums);
+                match n {
+                    1 => group_large::<1, PER, OFFSET, MINIMA>(panel, &[group[0]], sums),
+                    2 => group_large::<2, PER, OFFSET, MINIMA>(panel, &[group[0], group[1]], sums),
+                    _ => group_large::<GROUP, PER, OFFSET, MINIMA>(panel, &group, sums),
                 }
                 at += n;
             }
@@ -206,8 +242,8 @@ macro_rules! kernels {
 
         /// Scales and minima of Q4_K and Q5_K.
         $(#[$feature])*
-        fn unpack_head(rows: &[&[u8]; L], at: usize, panel: &mut Panel<L>) {
-            let [both, a, b, c] = transposed(rows, at);
+        fn unpack_head<const SIZE: usize>(rows: &[&[u8; SIZE]; L], panel: &mut Panel<L>) {
+            let [both, a, b, c] = transposed(rows, 0);
             store(&mut panel.scale, as_words(halves(both)));
             store(&mut panel.minimum, as_words(halves(right::<16>(both))));
             let low = 0x3f3f_3f3f;
@@ -225,10 +261,10 @@ macro_rules! kernels {
         }
 
         $(#[$feature])*
-        fn unpack_four(rows: &[&[u8]; L], at: usize, panel: &mut Panel<L>) {
-            unpack_head(rows, at, panel);
+        fn unpack_four(rows: &[&[u8; 144]; L], panel: &mut Panel<L>) {
+            unpack_head(rows, panel);
             for piece in 0..8 {
-                let nibbles = transposed(rows, at + 16 + piece * 16);
+                let nibbles = transposed(rows, 16 + piece * 16);
                 let word = piece / 2 * 16 + piece % 2 * 4;
                 for i in 0..4 {
                     store(&mut panel.quants[word + i], and(nibbles[i], 0x0f0f_0f0f));
@@ -238,11 +274,11 @@ macro_rules! kernels {
         }
 
         $(#[$feature])*
-        fn unpack_five(rows: &[&[u8]; L], at: usize, panel: &mut Panel<L>) {
-            unpack_head(rows, at, panel);
-            let mut fifths = [transposed(rows, at + 16), transposed(rows, at + 32)];
+        fn unpack_five(rows: &[&[u8; 176]; L], panel: &mut Panel<L>) {
+            unpack_head(rows, panel);
+            let mut fifths = [transposed(rows, 16), transposed(rows, 32)];
             for piece in 0..8 {
-                let nibbles = transposed(rows, at + 48 + piece * 16);
+                let nibbles = transposed(rows, 48 + piece * 16);
                 let word = piece / 2 * 16 + piece % 2 * 4;
                 for i in 0..4 {
                     let fifth = fifths[piece % 2][i];
@@ -257,13 +293,13 @@ macro_rules! kernels {
         }
 
         $(#[$feature])*
-        fn unpack_six(rows: &[&[u8]; L], at: usize, panel: &mut Panel<L>) {
+        fn unpack_six(rows: &[&[u8; 210]; L], panel: &mut Panel<L>) {
             let two = 0x3030_3030;
             for piece in 0..4 {
                 let (half, eighth) = (piece / 2, piece % 2);
-                let first = transposed(rows, at + half * 64 + eighth * 16);
-                let second = transposed(rows, at + half * 64 + 32 + eighth * 16);
-                let high = transposed(rows, at + 128 + half * 32 + eighth * 16);
+                let first = transposed(rows, half * 64 + eighth * 16);
+                let second = transposed(rows, half * 64 + 32 + eighth * 16);
+                let high = transposed(rows, 128 + half * 32 + eighth * 16);
                 let word = half * 32 + eighth * 4;
                 for i in 0..4 {
                     let (a, b, h) = (first[i], second[i], high[i]);
@@ -278,19 +314,19 @@ macro_rules! kernels {
                     }
                 }
             }
-            let scales = transposed(rows, at + 192);
+            let scales = transposed(rows, 192);
             for i in 0..4 {
                 store(&mut panel.scales[i * 4], right_signed::<24>(left::<24>(scales[i])));
                 store(&mut panel.scales[i * 4 + 1], right_signed::<24>(left::<16>(scales[i])));
                 store(&mut panel.scales[i * 4 + 2], right_signed::<24>(left::<8>(scales[i])));
                 store(&mut panel.scales[i * 4 + 3], right_signed::<24>(scales[i]));
             }
-            store(&mut panel.scale, as_words(halves(pair_at(rows, at + 208))));
+            store(&mut panel.scale, as_words(halves(pair_at(rows, 208))));
         }
 
         $(#[$feature])*
         fn multiply_small(
-            weights: Weights<'_>,
+            (weights, ahead): (Weights<'_>, &[u8]),
             rows: &[&[u8]; L],
             panel: &mut Panel<L>,
             blocks: &[Small],
@@ -298,6 +334,7 @@ macro_rules! kernels {
         ) {
             let per_row = weights.n_columns / 32;
             for first in (0..per_row).step_by(8) {
+                fetch(share(ahead, first / 8, per_row.div_ceil(8)));
                 let n = (per_row - first).min(8);
                 for i in 0..n {
                     unpack_small(weights.format, rows, first + i, panel, i);
@@ -322,16 +359,16 @@ macro_rules! kernels {
         ) {
             let mut at = 0;
             while at < sums.len() {
-                let n = if sums.len() - at >= GROUP { GROUP } else { 1 };
+                let n = group_size(sums.len() - at);
                 let mut group = [&column[..0]; GROUP];
                 for (i, blocks) in group.iter_mut().enumerate().take(n) {
                     *blocks = &column[(at + i) * per_row..][..n_blocks];
                 }
                 let sums = &mut sums[at..at + n];
-                if n == GROUP {
-                    group_small::<GROUP, OFFSET, BYTES, MINIMA>(panel, &group, sums);
-                } else {
-                    group_small::<1, OFFSET, BYTES, MINIMA>(panel, &[group[0]], sums);
+                match n {
+                    1 => group_small::<1, OFFSET, BYTES, MINIMA>(panel, &[group[0]], sums),
+                    2 => group_small::<2, OFFSET, BYTES, MINIMA>(panel, &[group[0], group[1]], sums),
+                    _ => group_small::<GROUP, OFFSET, BYTES, MINIMA>(panel, &group, sums),
                 }
                 at += n;
             }
@@ -379,39 +416,67 @@ macro_rules! kernels {
             }
         }
 
+        /// Unpacks block `index` of every row as the panel's block `slot`.
         $(#[$feature])*
-        fn unpack_small(format: Format, rows: &[&[u8]; L], index: usize, panel: &mut Panel<L>, slot: usize) {
-            let (_, size) = format.block();
-            let at = index * size;
-            let word = slot * 8;
-            let head = pair_at(rows, at);
-            store(&mut panel.scales[slot], as_words(halves(head)));
-            if format == Format::Q8_0 {
-                for piece in 0..2 {
-                    let quants = transposed(rows, at + 2 + piece * 16);
-                    for i in 0..4 {
-                        store(&mut panel.quants[word + piece * 4 + i], flip(quants[i]));
-                    }
+        fn unpack_small(
+            format: Format,
+            rows: &[&[u8]; L],
+            index: usize,
+            panel: &mut Panel<L>,
+            slot: usize,
+        ) {
+            match format {
+                Format::Q8_0 => unpack_bytes(&blocks_at(rows, index * 34), panel, slot),
+                Format::Q4_0 => {
+                    unpack_nibbles::<18, false, false>(&blocks_at(rows, index * 18), panel, slot);
                 }
-                return;
+                Format::Q4_1 => {
+                    unpack_nibbles::<20, true, false>(&blocks_at(rows, index * 20), panel, slot);
+                }
+                Format::Q5_0 => {
+                    unpack_nibbles::<22, false, true>(&blocks_at(rows, index * 22), panel, slot);
+                }
+                _ => unpack_nibbles::<24, true, true>(&blocks_at(rows, index * 24), panel, slot),
             }
-            let mut start = at + 2;
-            if matches!(format, Format::Q4_1 | Format::Q5_1) {
-                store(&mut panel.minima[slot], as_words(halves(pair_at(rows, start))));
-                start += 2;
+        }
+
+        $(#[$feature])*
+        fn unpack_bytes(rows: &[&[u8; 34]; L], panel: &mut Panel<L>, slot: usize) {
+            store(&mut panel.scales[slot], as_words(halves(pair_at(rows, 0))));
+            for piece in 0..2 {
+                let quants = transposed(rows, 2 + piece * 16);
+                for i in 0..4 {
+                    store(&mut panel.quants[slot * 8 + piece * 4 + i], flip(quants[i]));
+                }
             }
+        }
+
+        $(#[$feature])*
+        fn unpack_nibbles<const SIZE: usize, const MINIMA: bool, const FIFTHS: bool>(
+            rows: &[&[u8; SIZE]; L],
+            panel: &mut Panel<L>,
+            slot: usize,
+        ) {
+            store(&mut panel.scales[slot], as_words(halves(pair_at(rows, 0))));
+            if MINIMA {
+                store(&mut panel.minima[slot], as_words(halves(pair_at(rows, 2))));
+            }
+            let start = if MINIMA { 4 } else { 2 };
             let mut fifths = splat(0);
-            if matches!(format, Format::Q5_0 | Format::Q5_1) {
+            if FIFTHS {
                 fifths = or(pair_at(rows, start), left::<16>(pair_at(rows, start + 2)));
-                start += 4;
             }
-            let nibbles = transposed(rows, start);
+            let nibbles = transposed(rows, if FIFTHS { start + 4 } else { start });
             for i in 0..4 {
-                let low = or(and(nibbles[i], 0x0f0f_0f0f), spread(fifths));
-                let high = or(and(right::<4>(nibbles[i]), 0x0f0f_0f0f), spread(right::<16>(fifths)));
-                store(&mut panel.quants[word + i], low);
-                store(&mut panel.quants[word + 4 + i], high);
-                fifths = right::<4>(fifths);
+                let mut low = and(nibbles[i], 0x0f0f_0f0f);
+                let mut high = and(right::<4>(nibbles[i]), 0x0f0f_0f0f);
+                if FIFTHS {
+                    low = or(low, spread(fifths));
+                    high = or(high, spread(right::<16>(fifths)));
+                    fifths = right::<4>(fifths);
+                }
+                store(&mut panel.quants[slot * 8 + i], low);
+                store(&mut panel.quants[slot * 8 + 4 + i], high);
             }
         }
 
@@ -426,18 +491,17 @@ macro_rules! kernels {
 
         /// Sixteen bits of every row.
         $(#[$feature])*
-        fn pair_at(rows: &[&[u8]; L], at: usize) -> V {
+        fn pair_at<const SIZE: usize>(rows: &[&[u8; SIZE]; L], at: usize) -> V {
             let mut words = [0; L];
             for (word, row) in words.iter_mut().zip(rows) {
-                let bytes = &row[at..at + 2];
-                *word = u32::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+                *word = u32::from(u16::from_le_bytes([row[at], row[at + 1]]));
             }
             load(&words)
         }
 
         $(#[$feature])*
         fn multiply_plain(
-            weights: Weights<'_>,
+            (weights, ahead): (Weights<'_>, &[u8]),
             rows: &[&[u8]; L],
             panel: &mut Panel<L>,
             numbers: &[f32],
@@ -445,20 +509,21 @@ macro_rules! kernels {
         ) {
             let per_row = weights.n_columns;
             for first in (0..per_row).step_by(64) {
+                fetch(share(ahead, first / 64, per_row.div_ceil(64)));
                 let n = (per_row - first).min(64);
                 unpack_plain(weights.format, rows, first..first + n, panel);
                 let mut at = 0;
                 while at < sums.len() {
-                    let n_rows = if sums.len() - at >= GROUP { GROUP } else { 1 };
+                    let n_rows = group_size(sums.len() - at);
                     let mut group = [&numbers[..0]; GROUP];
                     for (i, row) in group.iter_mut().enumerate().take(n_rows) {
                         *row = &numbers[(at + i) * per_row + first..][..n];
                     }
                     let sums = &mut sums[at..at + n_rows];
-                    if n_rows == GROUP {
-                        group_plain::<GROUP>(panel, &group, sums);
-                    } else {
-                        group_plain::<1>(panel, &[group[0]], sums);
+                    match n_rows {
+                        1 => group_plain::<1>(panel, &[group[0]], sums),
+                        2 => group_plain::<2>(panel, &[group[0], group[1]], sums),
+                        _ => group_plain::<GROUP>(panel, &group, sums),
                     }
                     at += n_rows;
                 }
@@ -485,7 +550,8 @@ macro_rules! kernels {
             let at = format.row_bytes(columns.start);
             let n_pieces = format.row_bytes(columns.len()) / 16;
             for piece in 0..n_pieces {
-                for (i, word) in transposed(rows, at + piece * 16).into_iter().enumerate() {
+                let blocks = blocks_at::<L, 16>(rows, at + piece * 16);
+                for (i, word) in transposed(&blocks, 0).into_iter().enumerate() {
                     let i = piece * 4 + i;
                     match format {
                         Format::F16 => {

@@ -135,8 +135,8 @@ fn multiply_add(a: F, b: F, c: F) -> F {
     from_fn(|i| a[i] * b[i] + c[i])
 }
 
-/// Four words of every row, from a byte on.
-fn transposed(rows: &[&[u8]; L], at: usize) -> [V; 4] {
+/// Four words of every block, from a byte on.
+fn transposed<const SIZE: usize>(rows: &[&[u8; SIZE]; L], at: usize) -> [V; 4] {
     let mut words = [[0; L]; 4];
     for (r, row) in rows.iter().enumerate() {
         let bytes = &row[at..at + 16];
@@ -146,6 +146,13 @@ fn transposed(rows: &[&[u8]; L], at: usize) -> [V; 4] {
     }
     words
 }
+
+fn sum_of(a: F) -> f32 {
+    a.iter().sum()
+}
+
+/// Fetches nothing ahead.
+fn fetch(_: &[u8]) {}
 
 fn widened(halves: &[u16; L]) -> F {
     halves.map(half_to_f32)

@@ -1,5 +1,5 @@
-//! The steps between the matrices, written once and compiled for each kind of CPU: attention over a cache of halves, and
-//! the activations of feed-forward layers.
+//! The steps between the matrices, written once and compiled for each kind of CPU: attention over a cache of halves, the
+//! activations of feed-forward layers, and numbers brought to bytes.
 
 /// Writes the steps for the vectors that the surrounding module defines, beside what `kernels` needs: `widened`.
 macro_rules! steps {
@@ -14,12 +14,7 @@ macro_rules! steps {
                 for (a, b) in lanes.iter().zip(halves) {
                     sum = multiply_add(load_floats(a), widened(b), sum);
                 }
-                let mut sums = [0.0; L];
-                store_floats(&mut sums, sum);
-                let mut total = 0.0;
-                for sum in sums {
-                    total += sum;
-                }
+                let mut total = sum_of(sum);
                 for (a, b) in rest.iter().zip(rest_halves) {
                     total += a * crate::half::half_to_f32(*b);
                 }
@@ -50,6 +45,24 @@ macro_rules! steps {
             }
         }
 
+        $(#[$feature])*
+        pub(crate) fn small_blocks(numbers: &[f32]) -> Vec<crate::activations::Small> {
+            let mut blocks = Vec::with_capacity(numbers.len() / 32);
+            for block in numbers.as_chunks().0 {
+                blocks.push(crate::activations::Small::new(block));
+            }
+            blocks
+        }
+
+        $(#[$feature])*
+        pub(crate) fn large_blocks(numbers: &[f32]) -> Vec<crate::activations::Large> {
+            let mut blocks = Vec::with_capacity(numbers.len() / 256);
+            for block in numbers.as_chunks().0 {
+                blocks.push(crate::activations::Large::new(block));
+            }
+            blocks
+        }
+
         /// `x / (1 + e^-x)` of every gate, times what is beside it.
         $(#[$feature])*
         pub(crate) fn silu(gates: &mut [f32], others: &[f32]) {
@@ -63,7 +76,7 @@ macro_rules! steps {
         pub(crate) fn gelu(gates: &mut [f32], others: &[f32]) {
             for (gate, other) in gates.iter_mut().zip(others) {
                 let x = *gate;
-                let turn = 1.595_769_1 * x * (1.0 + 0.044_715 * x * x);
+                let turn = 2.0 * 0.797_884_6 * x * (1.0 + 0.044_715 * x * x);
                 *gate = x / (1.0 + crate::vector::exp(-turn)) * other;
             }
         }
@@ -140,7 +153,8 @@ mod tests {
             assert!((found / exact - 1.0).abs() < 3e-7, "e^{x}: {found} {exact}");
             x += 0.001_7;
         }
-        assert!(exp(0.0) == 1.0 && exp(-200.0) == 0.0 && exp(f32::NEG_INFINITY) == 0.0);
+        let ends = [0.0, -200.0, f32::NEG_INFINITY].map(|x| exp(x).to_bits());
+        assert_eq!(ends, [1.0_f32.to_bits(), 0, 0]);
         assert!(exp(f32::NAN).is_nan());
     }
 }
