@@ -48,7 +48,7 @@ async fn timed(
     let n_output = work.await?;
     let (wall, cpu) = (
         began.elapsed().as_secs_f64(),
-        (cpu_time()? - cpu).as_secs_f64(),
+        cpu_time()?.saturating_sub(cpu).as_secs_f64(),
     );
     let n = f64::from(n_tokens);
     let line = format!(

@@ -12,6 +12,7 @@ use core::arch::x86_64::{
 };
 
 use crate::panel::kernels;
+use crate::unpack::unpackers;
 use crate::vector::steps;
 
 const L: usize = 16;
@@ -234,5 +235,6 @@ fn transposed<const SIZE: usize>(rows: &[&[u8; SIZE]; L], at: usize) -> [V; 4] {
     ]
 }
 
+unpackers!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]);
 kernels!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]);
 steps!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]);

@@ -14,6 +14,7 @@ use core::arch::x86_64::{
 };
 
 use crate::panel::kernels;
+use crate::unpack::unpackers;
 use crate::vector::steps;
 
 const L: usize = 8;
@@ -239,5 +240,6 @@ fn transposed<const SIZE: usize>(rows: &[&[u8; SIZE]; L], at: usize) -> [V; 4] {
     ]
 }
 
+unpackers!(#[target_feature(enable = "avxvnni,avx2,fma,f16c")]);
 kernels!(#[target_feature(enable = "avxvnni,avx2,fma,f16c")]);
 steps!(#[target_feature(enable = "avxvnni,avx2,fma,f16c")]);

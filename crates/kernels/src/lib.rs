@@ -10,6 +10,7 @@ mod format;
 mod half;
 mod panel;
 mod plain;
+mod unpack;
 mod vector;
 
 #[cfg(target_arch = "x86_64")]

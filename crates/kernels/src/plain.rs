@@ -4,6 +4,7 @@ use std::array::from_fn;
 
 use crate::half::half_to_f32;
 use crate::panel::kernels;
+use crate::unpack::unpackers;
 use crate::vector::steps;
 
 const L: usize = 8;
@@ -158,5 +159,6 @@ fn widened(halves: &[u16; L]) -> F {
     halves.map(half_to_f32)
 }
 
+unpackers!();
 kernels!();
 steps!();

@@ -49,9 +49,10 @@ pub(super) fn attend(
         lanes: lanes.iter().map(|lane| lane.cache.blocks.clone()).collect(),
     };
     let n_heads = rows.len() * shape.n_heads;
-    let at_once = match n_products < WORTH_THREADS || pool.n_threads() == 1 {
-        true => n_heads,
-        false => HEADS_AT_ONCE,
+    let at_once = if n_products < WORTH_THREADS || pool.n_threads() == 1 {
+        n_heads
+    } else {
+        HEADS_AT_ONCE
     };
     let parts = pool.map(n_heads.div_ceil(at_once), move |part| {
         let heads = part * at_once..((part + 1) * at_once).min(n_heads);

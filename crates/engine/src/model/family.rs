@@ -14,8 +14,7 @@ pub(super) struct Family {
     pub(super) activation: Activation,
     /// Embeddings are multiplied by the root of their length.
     pub(super) scales_embedding: bool,
-    /// Queries, keys and values lie in one tensor, and gates and their partners in another.
-    pub(super) is_fused: bool,
+    pub(super) tensors: Tensors,
     /// Of each head of queries and keys, before RoPE.
     pub(super) has_head_norms: bool,
     /// Of what attention and feed-forward give, before it is added.
@@ -39,6 +38,13 @@ pub(super) enum Activation {
     Gelu,
 }
 
+/// Whether queries, keys and values lie in one tensor, and gates and their partners in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tensors {
+    Apart,
+    Fused,
+}
+
 /// Which layers see only the last positions, where the file says how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sliding {
@@ -52,7 +58,7 @@ const PLAIN: Family = Family {
     pairing: Pairing::Neighbours,
     activation: Activation::Silu,
     scales_embedding: false,
-    is_fused: false,
+    tensors: Tensors::Apart,
     has_head_norms: false,
     has_post_norms: false,
     sliding: Sliding::AllLayers,
@@ -95,7 +101,7 @@ const FAMILIES: [Family; 7] = [
     Family {
         name: "phi3",
         pairing: Pairing::Halves,
-        is_fused: true,
+        tensors: Tensors::Fused,
         ..PLAIN
     },
 ];

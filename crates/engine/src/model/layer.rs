@@ -1,5 +1,6 @@
 //! The tensors of one layer.
 
+use super::family::Tensors;
 use super::matrix::{FileBytes, Input, Matrix, vector};
 use super::pool::Pool;
 use super::shape::Shape;
@@ -74,7 +75,7 @@ impl Layer {
         };
         Ok(Layer {
             attention_norm: find.vector("attn_norm", hidden)?,
-            projection: if family.is_fused {
+            projection: if family.tensors == Tensors::Fused {
                 Projection::Fused(find.linear("attn_qkv", queries + 2 * keys, hidden)?)
             } else {
                 Projection::Apart([
@@ -88,7 +89,7 @@ impl Layer {
             attention_output: find.linear("attn_output", hidden, queries)?,
             post_attention_norm: post("post_attention_norm")?,
             feed_forward_norm: find.vector("ffn_norm", hidden)?,
-            gate: if family.is_fused {
+            gate: if family.tensors == Tensors::Fused {
                 Gate::Fused(find.linear("ffn_up", feed.saturating_mul(2), hidden)?)
             } else {
                 Gate::Apart([

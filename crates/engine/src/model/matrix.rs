@@ -203,7 +203,7 @@ mod tests {
     /// Splitting rows over threads changes nothing, to the last bit.
     #[test]
     fn the_number_of_threads_does_not_change_a_product() {
-        let bytes: Vec<u8> = (0..34 * 4 * 333).map(|i| (i * 37 % 101) as u8).collect();
+        let bytes: Vec<u8> = (0..101).cycle().step_by(37).take(34 * 4 * 333).collect();
         let file: FileBytes = Arc::new(Cow::Owned(bytes));
         let tensor = Tensor {
             name: "t",

@@ -89,7 +89,8 @@ impl Network {
             }
         }
         self.scale_embeddings(&mut x);
-        let angles = self.rope.angles(rows.iter().map(|row| row.position));
+        let positions: Vec<usize> = rows.iter().map(|row| row.position).collect();
+        let angles = self.rope.angles(&positions);
         for (i, layer) in self.layers.iter().enumerate() {
             let mut mixed = self.attention(i, &x, &rows, &angles, lanes);
             self.post(&mut mixed, layer.post_attention_norm.as_deref());
@@ -182,9 +183,10 @@ impl Network {
             }
         }
         let matrix = self.output.as_ref().unwrap_or(&self.embedding);
-        let mut all = match wanted.is_empty() {
-            true => Vec::new(),
-            false => matrix.times(&mut self.input(&wanted, &self.norm), &self.pool),
+        let mut all = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            matrix.times(&mut self.input(&wanted, &self.norm), &self.pool)
         };
         if let Some(cap) = self.shape.logit_cap {
             for logit in &mut all {
@@ -194,9 +196,9 @@ impl Network {
         let mut each = all.chunks_exact(matrix.n_rows());
         lanes
             .iter()
-            .map(|lane| match lane.wants_logits {
-                true => each.next().map(<[f32]>::to_vec),
-                false => None,
+            .map(|lane| {
+                let logits = lane.wants_logits.then(|| each.next())?;
+                logits.map(<[f32]>::to_vec)
             })
             .collect()
     }

@@ -65,15 +65,15 @@ impl Rope {
         })
     }
 
-    pub(super) fn angles(&self, positions: impl Iterator<Item = usize> + Clone) -> Angles {
+    pub(super) fn angles(&self, positions: &[usize]) -> Angles {
         let angles = |turns: &[f32]| {
             positions
-                .clone()
+                .iter()
                 .flat_map(|position| {
                     #[expect(clippy::cast_precision_loss, reason = "positions are below 2^24")]
                     turns
                         .iter()
-                        .map(move |turn| (turn * position as f32).sin_cos())
+                        .map(move |turn| (turn * *position as f32).sin_cos())
                 })
                 .map(|(sin, cos)| (sin * self.size, cos * self.size))
                 .collect()

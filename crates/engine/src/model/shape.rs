@@ -108,7 +108,7 @@ fn refuse_what_is_not_read(file: &Gguf<'_>, family: Family) -> Result<(), Engine
     }
     for key in ["logit_scale", "residual_scale", "embedding_scale"] {
         let key = family.key(key);
-        if float(file, &key)?.is_some_and(|scale| scale != 1.0 && scale != 0.0) {
+        if float(file, &key)?.is_some_and(|scale| ![0.0, 1.0].contains(&scale)) {
             return Err(EngineError::unsupported_model(format!(
                 "the key {key} is not computed"
             )));

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Cache, FileBytes, Lane, Network};
+use crate::error::ErrorKind;
 use crate::gguf::{Encoding, Gguf};
+use crate::random::Random;
 
 /// How far a logit may be off, of the largest one. llama.cpp rounds queries to halves, activations too where weights are
 /// halves, and brings them to eight bits with its own rounding where weights are Q8_0.
@@ -153,4 +155,45 @@ fn an_unknown_architecture_is_named_beside_what_is_read() {
         error.message.contains("mamba9") && error.message.contains("qwen3"),
         "{error}"
     );
+}
+
+/// Damage among the keys and the list of tensors gives an error or a network that computes.
+#[test]
+fn flipped_bytes_of_every_architecture_never_panic() {
+    let seed = 20_261_122;
+    println!("seed {seed}");
+    let mut random = Random::from_seed(seed);
+    let (mut n_read, mut n_refused) = (0, 0);
+    for (name, _) in BOUNDS {
+        let bytes = std::fs::read(path(&format!("{name}.gguf"))).unwrap();
+        let whole = Gguf::parse(&bytes).unwrap();
+        let end = whole.required("token_embd.weight").unwrap().range.start;
+        for round in 0..200 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=round % 3 {
+                let number = usize::try_from(random.next() >> 32).unwrap();
+                damaged[number % end] ^= 1 << (number >> 24 & 7);
+            }
+            let damaged: FileBytes = Arc::new(Cow::Owned(damaged));
+            let network =
+                Gguf::parse(&damaged).and_then(|file| Network::from_gguf(&file, &damaged, 1));
+            match network {
+                Ok(network) => {
+                    let logits = feed(&network, &mut Cache::default(), &[1, 2, 3]);
+                    assert_eq!(logits.len(), network.vocabulary_size());
+                    n_read += 1;
+                }
+                Err(error) => {
+                    let kind = &error.kind;
+                    assert!(
+                        matches!(kind, ErrorKind::CorruptModel | ErrorKind::UnsupportedModel),
+                        "{error}"
+                    );
+                    n_refused += 1;
+                }
+            }
+        }
+    }
+    println!("{n_read} compute, {n_refused} are refused");
+    assert!(n_read > 100 && n_refused > 100);
 }
