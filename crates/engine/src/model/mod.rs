@@ -1,8 +1,10 @@
 //! A model in memory: its network, tokenizer and chat template, and where its file comes from.
 //!
 //! The file is read once, and the network computes with its bytes as they are: a model costs its file's size, and the
-//! cache of the sequences that run. No tensor library: `tollgate-kernels` is faster on the files that matter and a
-//! hundredth of one's size; `crates/engine/examples/speed.rs` measures it beside llama.cpp.
+//! cache of the sequences that run. There is no tensor library beneath, only `tollgate-kernels`. Measured beside
+//! llama.cpp with a file of Llama 3.2 1B's shape in Q4_K_M on one thread of a server with AVX-512 VNNI, in tokens per
+//! second of CPU time: a prompt of 256 tokens 60 (llama.cpp 50), one sequence 7.3 (8.1), four 18.8 (17.1), eight 28.8
+//! (15.3); memory 815 MB (1575) for a file of 802. `examples/speed.rs` and `tools/engine-vectors/measure.py` repeat it.
 
 mod attention;
 mod cache;
