@@ -38,8 +38,8 @@ pub use json_schema::json_schema;
 pub use load::{FileSource, Loaded, Overrides, Sources};
 pub use mistake::{Mistake, Place, Severity};
 pub use model::{
-    AwsContainer, BUILT_IN_PROVIDER, Config, Disconnect, Durability, FirstKeys, Identity,
-    LedgerSettings, LimitSettings, LogFormat, LogLevel, LogSettings, NearBudget, Origin,
+    AwsContainer, BUILT_IN_PROVIDER, Config, Disconnect, Durability, FirstKeys, HubSettings,
+    Identity, LedgerSettings, LimitSettings, LogFormat, LogLevel, LogSettings, NearBudget, Origin,
     PriceSetting, Provider, RetrySettings, Route, RouteTarget, ServerSettings, Strategy,
     StreamSettings, UnknownPrice,
 };

@@ -48,6 +48,7 @@ pub struct Config {
     pub prices: Vec<PriceSetting>,
     pub limits: Vec<LimitRule>,
     pub budgets: Vec<BudgetRule>,
+    pub hub: HubSettings,
     pub alerting: AlertingSettings,
     /// Who is told, by name.
     pub alerts: Vec<AlertChannel>,
@@ -149,6 +150,14 @@ pub struct LedgerSettings {
     pub drain_cost: Money,
     /// The largest output, in tokens, of a call that names none.
     pub max_output_tokens: u64,
+}
+
+/// Where model files come from, as the file says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubSettings {
+    /// A sound URL.
+    pub url: Option<String>,
+    pub token: Option<Secret>,
 }
 
 /// What a settled call survives.

@@ -85,6 +85,7 @@ const ENVIRONMENT: &str = "\
 | `TOLLGATE_ADMIN_KEY` | the first admin key, instead of a random one |
 | `TOLLGATE_KEY` | the first key for callers, instead of a random one |
 | `TOLLGATE_VAULT_KEY` | the vault's key, unless `vault.key_file` names a file |
+| `HF_ENDPOINT`, `HF_TOKEN` | the hub that `tollgate models pull` asks, and the token for it, unless `[models]` or the command line says otherwise |
 | `XDG_DATA_HOME`, `HOME` | where the data folder is, unless `data_dir` or `--data` names one |
 ";
 

@@ -12,9 +12,9 @@ use crate::draft::Draft;
 use crate::findings::Findings;
 use crate::keys::{self, Readers};
 use crate::mistake::{Place, Severity};
-use crate::model::{Config, FirstKeys, Provider, ServerSettings};
+use crate::model::{Config, FirstKeys, HubSettings, Provider, ServerSettings};
 use crate::{
-    Overrides, alerts, money, providers, routes, value,
+    Allowances, BaseUrl, Overrides, alerts, money, providers, routes, value,
     vault::{self, VaultKeys},
 };
 
@@ -71,6 +71,7 @@ pub(crate) fn resolve(
         prices: money::prices(draft, &providers, findings),
         limits: money::limits(draft, findings),
         budgets: money::budgets(draft, findings),
+        hub: hub(draft, around, findings),
         alerting: draft.alerting.clone(),
         alerts: alerts::channels(draft, around, findings),
         strict: draft.strict,
@@ -136,6 +137,39 @@ fn data_dir(
         "name a folder with --data or `data_dir`",
     );
     PathBuf::from("tollgate-data")
+}
+
+/// Where model files come from. A private address may be meant: a mirror in one's own network.
+fn hub(draft: &Draft, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> HubSettings {
+    let everywhere = Allowances {
+        private: true,
+        http: true,
+    };
+    let url = draft.hub.clone().filter(|text| {
+        let parsed = BaseUrl::parse(text, everywhere);
+        if let Err(fault) = &parsed {
+            findings.error(
+                "models.hub",
+                format!("the URL {}", fault.message),
+                fault.hint,
+            );
+        }
+        parsed.is_ok()
+    });
+    let token = draft.hub_token_file.as_ref().and_then(|file| {
+        let text = keys::from_file("models.token_file", &around.resolve(file), findings)?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            findings.error(
+                "models.token_file",
+                "holds no token",
+                "write the token alone into it",
+            );
+            return None;
+        }
+        Some(Secret::new(token))
+    });
+    HubSettings { url, token }
 }
 
 /// Everything that must stay off: what is listed, and what is written with `enabled = false`.

@@ -149,6 +149,7 @@ fn draft_of(config: &Config) -> Draft {
         streaming: config.streaming.clone(),
         retry: config.retry.clone(),
         ledger: config.ledger.clone(),
+        hub: config.hub.url.clone(),
         alerting: config.alerting.clone(),
         ..Draft::default()
     }

@@ -23,9 +23,15 @@ pub struct LocalDisk;
 // === impl LocalDisk ===
 
 impl Disk for LocalDisk {
+    #[cfg(unix)]
     fn free(&self, folder: &Path) -> Option<u64> {
         let facts = rustix::fs::statvfs(folder).ok()?;
         facts.f_bavail.checked_mul(facts.f_frsize)
+    }
+
+    #[cfg(not(unix))]
+    fn free(&self, _folder: &Path) -> Option<u64> {
+        None
     }
 
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {

@@ -61,7 +61,7 @@ pub enum Event {
 }
 
 /// Whom events go to.
-pub(crate) type Listener<'a> = &'a mut dyn FnMut(Event);
+pub type Listener<'a> = &'a mut (dyn FnMut(Event) + Send);
 
 /// A file to fetch.
 pub(crate) struct Transfer<'a> {

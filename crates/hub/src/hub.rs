@@ -12,7 +12,7 @@ use tollgate_base::{Error, Kind, Result, Secret, quote};
 
 use crate::{
     Address, Patience,
-    download::pause_before_retry,
+    download::{Event, Listener, pause_before_retry},
     fetch::{Answer, Fetcher, checked_sha256, passing, retry_after, strange},
     name::{Repository, encoded},
     near,
@@ -127,7 +127,12 @@ impl Hub {
     }
 
     /// What a repository holds. A refusal names what is near, where the hub can be asked for that.
-    pub async fn listing(&self, repository: &Repository, revision: &str) -> Result<Listing> {
+    pub async fn listing(
+        &self,
+        repository: &Repository,
+        revision: &str,
+        on: Listener<'_>,
+    ) -> Result<Listing> {
         let tail = format!(
             "/api/models/{repository}/revision/{}?blobs=true",
             encoded(revision, "")
@@ -137,9 +142,21 @@ impl Hub {
             revision,
             file: None,
         };
-        match self.json::<Info>(&tail, &about).await {
-            Ok(info) => Ok(of_info(info)),
-            Err(error) => Err(self.with_near_names(error, repository, revision).await),
+        let mut n_failures = 0;
+        loop {
+            let error = match self.json::<Info>(&tail, &about).await {
+                Ok(info) => return Ok(of_info(info)),
+                Err(error) => error,
+            };
+            n_failures += 1;
+            let Some(pause) = pause_before_retry(&self.patience, n_failures, &error) else {
+                return Err(self.with_near_names(error, repository, revision).await);
+            };
+            on(Event::Retries {
+                reason: error.message().to_owned(),
+                pause,
+            });
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -158,26 +175,7 @@ impl Hub {
     }
 
     async fn json<T: for<'a> Deserialize<'a>>(&self, tail: &str, about: &About<'_>) -> Result<T> {
-        let address = self.base.below(tail)?;
-        let mut n_failures = 0;
-        loop {
-            let error = match self.try_json(&address, about).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            n_failures += 1;
-            match pause_before_retry(&self.patience, n_failures, &error) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
-            }
-        }
-    }
-
-    async fn try_json<T: for<'a> Deserialize<'a>>(
-        &self,
-        address: &Address,
-        about: &About<'_>,
-    ) -> Result<T> {
+        let address = &self.base.below(tail)?;
         let answer = self.fetcher.get(address, &HeaderMap::new()).await?;
         if answer.status != StatusCode::OK {
             return Err(refusal(&answer, about, self.fetcher.has_token()));

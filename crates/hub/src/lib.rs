@@ -27,7 +27,7 @@ pub use self::{
     address::Address,
     curated::{Curated, curated},
     disk::{Disk, LocalDisk},
-    download::{Event, Patience},
+    download::{Event, Listener, Patience},
     facts::{Facts, Memory, memory},
     hub::{Hub, HubOptions, Listing, PUBLIC_HUB, RemoteFile},
     manifest::{Manifest, Origin},

@@ -4,7 +4,10 @@
 //! here before anything else sees it. The rules for repositories are those of `validate_repo_id` in huggingface_hub
 //! (<https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/utils/_validators.py>).
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use tollgate_base::{Error, Result, quote};
 
@@ -63,7 +66,8 @@ impl Name {
         let is_path = ["/", "./", "../", "~/"]
             .iter()
             .any(|start| text.starts_with(start));
-        if is_path || (is_gguf && n_parts <= 2) {
+        // A path that a shell completed has no `./`, so a file that is there wins.
+        if is_path || (is_gguf && (n_parts <= 2 || Path::new(text).is_file())) {
             return Ok(Self::Local(PathBuf::from(text)));
         }
         if n_parts == 1 {

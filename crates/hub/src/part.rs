@@ -135,15 +135,9 @@ impl Part {
     }
 
     pub(crate) fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<()> {
-        if let Err(error) = disk.write(&mut self.file, bytes) {
-            // What was written of these bytes is in no hash, so it is cut off again: the rest can be taken up later.
-            let cut = self.file.set_len(self.have);
-            return Err(if cut.is_ok() {
-                self.full(&error)
-            } else {
-                fault(&self.path, "written", &error)
-            });
-        }
+        // What was written of bytes that did not all fit is hashed when they are taken up again.
+        disk.write(&mut self.file, bytes)
+            .map_err(|error| self.full(&error))?;
         self.hasher.update(bytes);
         self.have += bytes.len() as u64;
         Ok(())

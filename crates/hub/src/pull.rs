@@ -12,7 +12,7 @@ use std::{
 use tollgate_base::{Error, Kind, Result, UnixMillis};
 
 use crate::{
-    Address, Choice, Disk, Event, Facts, Hub, Installed, Listing, Manifest, Name, Origin,
+    Address, Choice, Disk, Event, Facts, Hub, Installed, Listener, Listing, Manifest, Name, Origin,
     RemoteFile, Repository, Store,
     download::Transfer,
     hub::About,
@@ -63,7 +63,7 @@ impl Puller<'_> {
         &self,
         name: &str,
         revision: Option<&str>,
-        on: &mut (dyn FnMut(Event) + Send),
+        on: Listener<'_>,
     ) -> Result<Pulled> {
         let named = Name::parse(name, self.hub.base())?;
         let revision = revision.map(checked_revision).transpose()?;
@@ -92,11 +92,11 @@ impl Puller<'_> {
         repository: &Repository,
         choice: &Choice,
         revision: &str,
-        on: &mut (dyn FnMut(Event) + Send),
+        on: Listener<'_>,
     ) -> Result<Pulled> {
-        let listing = self.hub.listing(repository, revision).await?;
+        let listing = self.hub.listing(repository, revision, &mut *on).await?;
         let file = pick(repository, &listing, choice)?;
-        if let Some(model) = self.here(repository, file)? {
+        if let Some(model) = self.here(repository, &listing, file)? {
             return Ok(Pulled {
                 model,
                 was_here: true,
@@ -138,11 +138,7 @@ impl Puller<'_> {
         self.fetch(wanted, on).await
     }
 
-    async fn pull_from_url(
-        &self,
-        url: &Address,
-        on: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Pulled> {
+    async fn pull_from_url(&self, url: &Address, on: Listener<'_>) -> Result<Pulled> {
         let shown = url.to_string();
         let name = shown
             .split_once("://")
@@ -165,11 +161,7 @@ impl Puller<'_> {
         self.fetch(wanted, on).await
     }
 
-    async fn fetch(
-        &self,
-        wanted: Wanted<'_>,
-        on: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Pulled> {
+    async fn fetch(&self, wanted: Wanted<'_>, on: Listener<'_>) -> Result<Pulled> {
         let key = key_of(&wanted.address.to_string());
         let folder = self.store.partial();
         let mut part = Part::open(&folder, &key, wanted.state, &mut |n| on(Event::Rereads(n)))?;
@@ -216,22 +208,29 @@ impl Puller<'_> {
         })
     }
 
-    /// A file that is here with the checksum that the hub lists, from whatever commit it came.
-    fn here(&self, repository: &Repository, file: &RemoteFile) -> Result<Option<Installed>> {
-        let Some(sha256) = &file.sha256 else {
-            return Ok(None);
-        };
+    /// A file that is here with the checksum that the hub lists, from whatever commit it came. Where it lists none, the
+    /// commit has to be the same.
+    fn here(
+        &self,
+        repository: &Repository,
+        listing: &Listing,
+        file: &RemoteFile,
+    ) -> Result<Option<Installed>> {
         let name = format!("{repository}/{}", file.path);
-        let is_it = |model: &Installed| {
-            model.name() == name
-                && model.manifest.sha256 == *sha256
-                && fs::metadata(&model.path).is_ok_and(|facts| facts.len() == model.manifest.size)
+        let is_same = |model: &Installed| match (&file.sha256, &model.manifest.origin) {
+            (Some(sha256), _) => model.manifest.sha256 == *sha256,
+            (None, Origin::Hub { commit, .. }) => commit.is_some() && *commit == listing.commit,
+            (None, _) => false,
         };
-        Ok(self.store.list()?.into_iter().find(is_it))
+        let is_whole = |model: &Installed| {
+            fs::metadata(&model.path).is_ok_and(|facts| facts.len() == model.manifest.size)
+        };
+        let mut models = self.store.list()?.into_iter();
+        Ok(models.find(|model| model.name() == name && is_same(model) && is_whole(model)))
     }
 
     /// Writes down where a file of this machine is. It is neither copied nor moved.
-    fn register(&self, path: &Path, on: &mut (dyn FnMut(Event) + Send)) -> Result<Pulled> {
+    fn register(&self, path: &Path, on: Listener<'_>) -> Result<Pulled> {
         let full = fs::canonicalize(path).map_err(|error| fault(path, "found", &error))?;
         if !full.is_file() || !begins_as_gguf(&full) {
             let message = format!("{} is no GGUF file.", full.display());

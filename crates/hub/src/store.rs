@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use tollgate_base::{Error, Kind, Result, quote};
 
 use crate::{
-    Address, Choice, Name, Repository, curated,
+    Address, Repository, curated,
     manifest::{Manifest, Origin, hex, key_of},
     name::encoded,
     near, part, quantization_of,
@@ -316,21 +316,6 @@ impl Installed {
                 let is_path = text.contains('/') || Path::new(text).extension().is_some();
                 is_path && fs::canonicalize(text).is_ok_and(|named| named == *path)
             }
-        }
-    }
-}
-
-/// Whether a name can be that of a model here without asking a hub, for what loads models by name.
-impl Name {
-    /// The name under which what this means is kept, where the name alone says it.
-    pub fn kept_as(&self) -> Option<String> {
-        match self {
-            Name::Hub {
-                repository,
-                choice: Choice::File(path),
-                ..
-            } => Some(format!("{repository}/{path}")),
-            Name::Hub { .. } | Name::Url(_) | Name::Local(_) => None,
         }
     }
 }

@@ -55,6 +55,7 @@ mod eventstream;
 mod family;
 mod gemini;
 mod http;
+mod hub;
 mod journal;
 mod json;
 mod openai;
@@ -74,6 +75,7 @@ mod wire;
 pub use builtin::{CITED_TEXT, NAMES as BUILTIN_NAMES, SHORT_TEXT, THINKING_TEXT, UNICODE_TEXT};
 pub use control::Testkit;
 pub use dialect::Dialect;
+pub use hub::{Asked, Shelves, TestHub};
 pub use provider::{Options, TestProvider};
 pub use record::{End, Record, UploadedFile, fingerprint};
 pub use scenario::{

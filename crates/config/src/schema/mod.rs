@@ -120,6 +120,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Where providers' credentials may be kept encrypted (AES-256-GCM), instead of in files or the environment.",
     },
     Section {
+        path: "models",
+        doc: "Where `tollgate models pull` gets model files from. The files lie in `models` of the data folder.",
+    },
+    Section {
         path: "ledger",
         doc: "What each call cost: how durably it is written down, and what is done where a price or an end is not known.",
     },

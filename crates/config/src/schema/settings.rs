@@ -349,6 +349,20 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         example: "\"/run/secrets/tollgate-vault-before\"",
     },
     Setting {
+        path: "models.hub",
+        kind: Kind::Url(slot!(hub)),
+        doc: "A Hugging Face compatible hub. `--hub` goes before it, and it before `HF_ENDPOINT`.",
+        absent: "`https://huggingface.co`",
+        example: "\"https://hub.example.com\"",
+    },
+    Setting {
+        path: "models.token_file",
+        kind: Kind::Path(slot!(hub_token_file)),
+        doc: "The file that holds the token for the hub, readable by its owner alone. `--token-file` goes before it, and it before `HF_TOKEN`. The token is sent to the hub itself and to no place that the hub redirects to.",
+        absent: "models that need no token can be pulled",
+        example: "\"/run/secrets/hf-token\"",
+    },
+    Setting {
         path: "ledger.durability",
         kind: Kind::Choice {
             names: Durability::NAMES,

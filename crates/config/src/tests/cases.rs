@@ -25,10 +25,23 @@ fn says(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn a_hub_that_cannot_be_asked() {
+    says(
+        "[models]\nhub = \"huggingface.co\"",
+        &["tollgate.toml:2:7: models.hub: the URL "],
+    );
+    says(
+        "[models]\ntoken_file = \"nowhere/token\"",
+        &["tollgate.toml:2:14: models.token_file: cannot read "],
+    );
+    says("[models]\nhub = \"http://192.168.0.7:8080\"", &[]);
+}
+
+#[test]
 fn unknown_keys() {
     says(
-        "modles = 1",
-        &["tollgate.toml:1:1: unknown key `modles`: known are "],
+        "weather = 1",
+        &["tollgate.toml:1:1: unknown key `weather`: known are "],
     );
     says(
         "[server]\nlisen = \"x\"",
@@ -540,7 +553,7 @@ fn no_message_holds_a_secret() {
         "[providers.openai]\napi_key = \"canary\"\napi_key = \"canary\"",
         "[providers.openai]\nbase_url = \"https://me:canary@api.example.com\"",
         "providers.openai = { api_key = \"canary\", base_url = \"nowhere\" }",
-        "providers.openai = { api_key = \"canary\", modles = 1 }",
+        "providers.openai = { api_key = \"canary\", weather = 1 }",
         "providers.openai = \"canary\"",
         "providers = \"canary\"",
         "[providers.openai]\n\"sk-canary\" = 1",
