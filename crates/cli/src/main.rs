@@ -65,6 +65,8 @@ enum Command {
     Prices(cmd::prices::Arguments),
     /// Keep providers' credentials encrypted in the data folder.
     Vault(cmd::vault::Arguments),
+    /// Get, list, show, check and remove model files for the local engine.
+    Models(cmd::models::Arguments),
     /// Count the tokens of a text or a request.
     Tokens(cmd::tokens::Arguments),
     /// Find leaked keys in files, or in what is about to be committed.
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => cmd::audit::run(&arguments),
         Command::Prices(arguments) => cmd::prices::run(&arguments),
         Command::Vault(arguments) => cmd::vault::run(&arguments),
+        Command::Models(arguments) => cmd::models::run(&arguments),
         Command::Tokens(arguments) => cmd::tokens::run(&arguments),
         Command::Scan(arguments) => cmd::scan::run(&arguments),
     };

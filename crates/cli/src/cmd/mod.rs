@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod limits;
+pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod projects;
 pub(crate) mod providers;

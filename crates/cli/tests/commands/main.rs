@@ -5,5 +5,6 @@
 mod accounts;
 mod keys;
 mod ledger;
+mod models;
 mod program;
 mod tokens;
