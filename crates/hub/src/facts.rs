@@ -48,8 +48,8 @@ pub struct Memory {
 
 /// Bytes read of a header, tried one after the other. The largest vocabularies take some 20 MB.
 const WINDOWS: [u64; 3] = [8 << 20, 32 << 20, 128 << 20];
-/// Bytes of one number in the key-value cache: the engine keeps F32.
-const KV_NUMBER: u64 = 4;
+/// Bytes of one number in the key-value cache: the engine keeps F16.
+const KV_NUMBER: u64 = 2;
 
 // === impl Facts ===
 
@@ -237,9 +237,9 @@ mod tests {
         assert_eq!(facts.vocabulary, Some(2048));
         assert!(facts.has_chat_template);
         assert_eq!(facts.licence.as_deref(), Some("Apache-2.0"));
-        // 4 layers x 2 heads x (64 + 64) numbers of 4 bytes.
-        assert_eq!(facts.kv_bytes_per_token, Some(4_096));
-        assert_eq!(memory(1_000, &facts).in_use(2_048), 1_000 + 2_048 * 4_096);
+        // 4 layers x 2 heads x (64 + 64) numbers of 2 bytes.
+        assert_eq!(facts.kv_bytes_per_token, Some(2_048));
+        assert_eq!(memory(1_000, &facts).in_use(2_048), 1_000 + 2_048 * 2_048);
     }
 
     #[test]

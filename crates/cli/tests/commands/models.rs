@@ -81,7 +81,7 @@ fn a_model_is_pulled_listed_shown_verified_and_removed() {
         assert!(shown.contains(line), "{line}: {shown}");
     }
     let shown = home.json(&["models", "show", MODEL, "--json"]);
-    assert_eq!(shown["facts"]["kv_bytes_per_token"], 4096);
+    assert_eq!(shown["facts"]["kv_bytes_per_token"], 2048);
     assert_eq!(shown["memory"]["weights"], demo().len());
     assert!(home.ok(&["models", "verify"]).contains("sound"));
 
