@@ -69,10 +69,11 @@ async fn generate(
     let mut running = Vec::new();
     for sequence in 0..n_sequences {
         let request = Request {
-            prompt: Prompt::Tokens((0..n_prompt).map(|i| 1000 + sequence + i).collect()),
             sampling: Sampling::greedy(),
             max_tokens: Some(n_output),
-            stop: Vec::new(),
+            ..Request::new(Prompt::Tokens(
+                (0..n_prompt).map(|i| 1000 + sequence + i).collect(),
+            ))
         };
         running.push(engine.generate(request).await?);
     }
@@ -80,7 +81,7 @@ async fn generate(
     for mut generation in running {
         while let Some(event) = generation.next().await {
             match event {
-                Event::Text(_) => {}
+                Event::Text(_) | Event::Reasoning(_) | Event::ToolCall { .. } => {}
                 Event::Done { usage, .. } => total += usage.output_tokens,
                 Event::Failed(error) => return Err(error.into()),
             }

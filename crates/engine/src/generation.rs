@@ -17,11 +17,18 @@ pub struct Generation {
     is_over: bool,
 }
 
-/// Any number of texts, then one of the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Any number of texts, pieces of reasoning and calls, then one of the other two.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Whole characters, never empty.
-    Text(String),
+    Text(Piece),
+    /// What the model thinks before it answers, where the request has a conversation and its template knows reasoning.
+    Reasoning(Piece),
+    /// A call of a tool, whole, where the request's conversation has tools.
+    ToolCall {
+        name: String,
+        /// A JSON object, as the model wrote it.
+        arguments: String,
+    },
     Done {
         reason: FinishReason,
         usage: Usage,
@@ -29,10 +36,35 @@ pub enum Event {
     Failed(EngineError),
 }
 
+/// A part of the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piece {
+    /// Whole characters, never empty.
+    pub text: String,
+    /// The tokens that this text and what was dropped before it came from. Empty unless the request asks for
+    /// log probabilities.
+    pub tokens: Vec<TokenChance>,
+}
+
+/// A token of the answer and what the model thought of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenChance {
+    pub token: u32,
+    /// What it adds to the answer: perhaps only a part of a character.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability under the model itself, before bias, penalties, formats, temperature
+    /// and cuts (`sampling/logprobs.rs` names the source).
+    pub logprob: f32,
+    /// As many of the most likely tokens as were asked for, most likely first; their own `top` is empty.
+    pub top: Vec<TokenChance>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FinishReason {
     /// The model ended its answer.
     EndOfText,
+    /// The model ended its answer, which has calls of tools.
+    ToolCalls,
     /// This stop sequence was met. It is not part of the text.
     StopSequence(String),
     MaxTokens,
@@ -73,7 +105,18 @@ impl Generation {
                 "the local engine broke off; try again",
             ))
         });
-        self.is_over = !matches!(event, Event::Text(_));
+        self.is_over = matches!(event, Event::Done { .. } | Event::Failed(_));
         Poll::Ready(Some(event))
+    }
+}
+
+// === impl Piece ===
+
+impl Piece {
+    pub(crate) fn new(text: String) -> Piece {
+        Piece {
+            text,
+            tokens: Vec::new(),
+        }
     }
 }

@@ -10,26 +10,44 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EngineError;
 use crate::generation::Event;
-use crate::request::{Prompt, Request};
+use crate::request::{Prompt, Request, Sampling};
+use crate::sampling::Table;
 
 /// A request for the worker.
 #[derive(Debug)]
 pub(crate) enum Job {
     Generate {
         request: Request,
-        events: mpsc::UnboundedSender<Event>,
+        /// One for each candidate.
+        seats: Vec<Seat>,
         /// Gets the number of prompt tokens.
         reply: oneshot::Sender<Result<u32, EngineError>>,
-        place: Place,
     },
-    Count {
+    Tokenize {
         prompt: Prompt,
-        reply: oneshot::Sender<Result<usize, EngineError>>,
+        reply: oneshot::Sender<Result<Vec<u32>, EngineError>>,
+        /// Held for its drop.
+        _place: Place,
+    },
+    /// The distribution of the token after a prompt.
+    Look {
+        prompt: Prompt,
+        sampling: Sampling,
+        top: usize,
+        reply: oneshot::Sender<Result<Table, EngineError>>,
         /// Held for its drop.
         _place: Place,
     },
     #[cfg(test)]
     Panic,
+}
+
+/// Where the events of one sequence go.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// Held for its drop, which frees the place in the queue.
+    pub(crate) _place: Place,
 }
 
 /// The places for requests that run, wait, or are on their way.
@@ -51,7 +69,8 @@ impl Job {
     pub(crate) fn refuse(self, error: EngineError) {
         match self {
             Job::Generate { reply, .. } => drop(reply.send(Err(error))),
-            Job::Count { reply, .. } => drop(reply.send(Err(error))),
+            Job::Tokenize { reply, .. } => drop(reply.send(Err(error))),
+            Job::Look { reply, .. } => drop(reply.send(Err(error))),
             #[cfg(test)]
             Job::Panic => {}
         }

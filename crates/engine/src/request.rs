@@ -7,6 +7,9 @@ use crate::conversation::Conversation;
 use crate::error::EngineError;
 
 const MAX_STOPS: usize = 64;
+/// As OpenAI's.
+const MAX_TOP_LOGPROBS: u32 = 20;
+const MAX_BIASES: usize = 1024;
 
 /// One generation.
 #[derive(Debug, Clone)]
@@ -17,6 +20,10 @@ pub struct Request {
     pub max_tokens: Option<u32>,
     /// Text at which the answer ends; the text itself is not part of the answer.
     pub stop: Vec<String>,
+    /// Pieces carry their tokens with log probabilities, and with so many of the most likely: 0..=20. `None`: without.
+    pub logprobs: Option<u32>,
+    /// The text of the prompt comes before the answer. Its tokens are not told.
+    pub echo: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,10 +65,14 @@ pub struct Sampling {
     pub min_p: f32,
     /// Above 0, up to 2, over prompt and answer. Default 1, which is off.
     pub repetition_penalty: f32,
+    /// How many of the last tokens the repetition penalty looks at. `None`, the default: all of prompt and answer.
+    pub repetition_window: Option<u32>,
     /// -2..=2, times the count in the answer. Default 0, which is off.
     pub frequency_penalty: f32,
     /// -2..=2, once for a token that the answer has. Default 0, which is off.
     pub presence_penalty: f32,
+    /// Added to a token's logit, -100..=100: -100 bans the token, and where tokens have 100 only those can come.
+    pub logit_bias: Vec<(u32, f32)>,
     /// The same seed and request give the same answer, whatever else runs. `None` draws one.
     pub seed: Option<u64>,
 }
@@ -69,6 +80,18 @@ pub struct Sampling {
 // === impl Request ===
 
 impl Request {
+    /// With the defaults of everything but the prompt.
+    pub fn new(prompt: Prompt) -> Request {
+        Request {
+            prompt,
+            sampling: Sampling::default(),
+            max_tokens: None,
+            stop: Vec::new(),
+            logprobs: None,
+            echo: false,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         self.sampling.check()?;
         if self.max_tokens == Some(0) {
@@ -87,6 +110,14 @@ impl Request {
             return Err(EngineError::invalid(
                 "stop",
                 "a stop sequence must not be empty",
+            ));
+        }
+        if let Some(n_top) = self.logprobs
+            && n_top > MAX_TOP_LOGPROBS
+        {
+            return Err(EngineError::invalid(
+                "top_logprobs",
+                format!("top_logprobs must be between 0 and {MAX_TOP_LOGPROBS}, not {n_top}"),
             ));
         }
         self.prompt.check()
@@ -137,8 +168,10 @@ impl Default for Sampling {
             top_k: 0,
             min_p: 0.0,
             repetition_penalty: 1.0,
+            repetition_window: None,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
+            logit_bias: Vec::new(),
             seed: None,
         }
     }
@@ -153,7 +186,7 @@ impl Sampling {
         }
     }
 
-    fn check(&self) -> Result<(), EngineError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         let within = |param, value: f32, low: f32, high: f32| {
             if (low..=high).contains(&value) {
                 return Ok(());
@@ -177,7 +210,30 @@ impl Sampling {
         within("min_p", self.min_p, 0.0, 1.0)?;
         above_zero("repetition_penalty", self.repetition_penalty, 2.0)?;
         within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
-        within("presence_penalty", self.presence_penalty, -2.0, 2.0)
+        within("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
+        if self.logit_bias.len() > MAX_BIASES {
+            return Err(EngineError::invalid(
+                "logit_bias",
+                format!("logit_bias takes at most {MAX_BIASES} tokens"),
+            ));
+        }
+        let mut biases = self.logit_bias.iter();
+        biases.try_for_each(|(_, bias)| within("logit_bias", *bias, -100.0, 100.0))
+    }
+
+    /// Whether every token that it names is one of so many.
+    pub(crate) fn check_tokens(&self, vocabulary_size: usize) -> Result<(), EngineError> {
+        let unknown = |(token, _): &&(u32, f32)| *token as usize >= vocabulary_size;
+        match self.logit_bias.iter().find(unknown) {
+            None => Ok(()),
+            Some((token, _)) => Err(EngineError::invalid(
+                "logit_bias",
+                format!(
+                    "logit_bias names the token {token}; this model's end at {}",
+                    vocabulary_size - 1
+                ),
+            )),
+        }
     }
 }
 
@@ -187,12 +243,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn refused(change: impl FnOnce(&mut Request)) -> Option<&'static str> {
-        let mut request = Request {
-            prompt: Prompt::Raw("a".to_owned()),
-            sampling: Sampling::default(),
-            max_tokens: None,
-            stop: Vec::new(),
-        };
+        let mut request = Request::new(Prompt::Raw("a".to_owned()));
         change(&mut request);
         match request.check().map_err(|error| error.kind) {
             Ok(()) => None,
@@ -232,6 +283,13 @@ mod tests {
                 Some("presence_penalty")
             );
         }
+        for value in [-100.5, 101.0, f32::NAN] {
+            assert_eq!(
+                refused(|r| r.sampling.logit_bias = vec![(1, 0.0), (2, value)]),
+                Some("logit_bias")
+            );
+        }
+        assert_eq!(refused(|r| r.logprobs = Some(21)), Some("top_logprobs"));
         assert_eq!(refused(|r| r.max_tokens = Some(0)), Some("max_tokens"));
         assert_eq!(refused(|r| r.stop = vec![String::new()]), Some("stop"));
         assert_eq!(refused(|r| r.stop = vec!["x".to_owned(); 65]), Some("stop"));
@@ -260,6 +318,8 @@ mod tests {
                     r.sampling.repetition_penalty = 2.0;
                     r.sampling.frequency_penalty = penalty;
                     r.sampling.presence_penalty = penalty;
+                    r.sampling.logit_bias = vec![(0, penalty * 50.0)];
+                    r.logprobs = Some(20);
                 }),
                 None
             );

@@ -1,14 +1,13 @@
 //! One generation inside the batch: what it has fed, what it still may draw, and when it ends.
 
-use tokio::sync::mpsc::UnboundedSender;
-
+use crate::answer::{Answer, Told};
 use crate::error::{EngineError, ErrorKind};
-use crate::generation::{Event, FinishReason, Usage};
+use crate::generation::{Event, FinishReason, Piece, TokenChance, Usage};
 use crate::model::{Cache, Lane, Model};
-use crate::queue::Place;
-use crate::request::Request;
-use crate::sampling::Sampler;
-use crate::text::{AnswerText, Released};
+use crate::queue::Seat;
+use crate::request::{Prompt, Request};
+use crate::sampling::{Ranked, Sampler};
+use crate::tokenizer::Tokenizer;
 
 #[derive(Debug)]
 pub(crate) struct Sequence {
@@ -22,35 +21,31 @@ pub(crate) struct Sequence {
     reason_at_most: FinishReason,
     cache: Cache,
     sampler: Sampler,
-    text: AnswerText,
-    events: UnboundedSender<Event>,
-    /// Held for its drop, which frees the place in the queue.
-    _place: Place,
+    answer: Answer,
+    /// Whether the answer's markers of calls and of reasoning are looked at.
+    shows_markers: bool,
+    n_top: Option<u32>,
+    /// The text of the prompt, where it is to come before the answer.
+    echo: Option<String>,
+    seat: Seat,
+    /// Other answers to the same prompt. They wait here until its work is done once for all.
+    siblings: Vec<Sequence>,
 }
 
 impl Sequence {
-    /// Refuses what does not fit the window.
+    /// The first of as many sequences as there are seats, of which there is at least one. Refuses what does not fit the
+    /// window.
     pub(crate) fn new(
         model: &Model,
-        request: Request,
-        events: UnboundedSender<Event>,
-        place: Place,
+        request: &Request,
+        seats: Vec<Seat>,
     ) -> Result<Sequence, EngineError> {
-        let tokens = model
-            .tokenize(&request.prompt)
-            .map_err(|error| match error.kind {
-                // A text refused for its length alone: name what was asked for beside it.
-                ErrorKind::ContextOverflow {
-                    prompt_tokens,
-                    window,
-                    ..
-                } => EngineError::context_overflow(
-                    prompt_tokens,
-                    request.max_tokens.unwrap_or(0),
-                    window,
-                ),
-                _ => error,
-            })?;
+        request
+            .sampling
+            .check_tokens(model.tokenizer.vocabulary_size())?;
+        let (tokens, format) = model
+            .read(&request.prompt)
+            .map_err(|error| overflow_of(error, request))?;
         let window = model.window();
         let n_prompt = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
         let wished = request.max_tokens.unwrap_or(1);
@@ -62,27 +57,49 @@ impl Sequence {
             Some(most) => (tokens.len() + most as usize, FinishReason::MaxTokens),
             None => (window as usize, FinishReason::ContextFull),
         };
-        Ok(Sequence {
+        let echo = request
+            .echo
+            .then(|| text_of(&request.prompt, &model.tokenizer, &tokens));
+        let sequence = |candidate, seat| Sequence {
             n_prompt: tokens.len(),
             n_fed: 0,
             n_most,
-            reason_at_most,
+            reason_at_most: reason_at_most.clone(),
             cache: Cache::default(),
-            sampler: Sampler::new(request.sampling, &tokens),
-            text: AnswerText::new(request.stop),
-            events,
-            tokens,
-            _place: place,
-        })
+            sampler: Sampler::new(request.sampling.clone(), &tokens, candidate),
+            answer: Answer::new(format.unwrap_or_default(), request.stop.clone()),
+            shows_markers: format.is_some(),
+            n_top: request.logprobs,
+            echo: echo.clone().filter(|text| !text.is_empty()),
+            seat,
+            siblings: Vec::new(),
+            tokens: tokens.clone(),
+        };
+        let mut all = (0..).zip(seats).map(|(i, seat)| sequence(i, seat));
+        let mut first = all
+            .next()
+            .ok_or_else(|| EngineError::internal("a request without a seat"))?;
+        first.siblings = all.collect();
+        Ok(first)
     }
 
     pub(crate) fn prompt_tokens(&self) -> u32 {
         u32::try_from(self.n_prompt).unwrap_or(u32::MAX)
     }
 
-    /// Whether the caller is gone.
+    /// Whether the caller is gone, and nobody waits for another answer to the same prompt.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.events.is_closed()
+        self.seat.events.is_closed() && self.siblings.iter().all(Sequence::is_cancelled)
+    }
+
+    /// The other answers to this prompt, which is computed now: each goes on from a copy of its cache.
+    pub(crate) fn take_siblings(&mut self) -> Vec<Sequence> {
+        let mut siblings = std::mem::take(&mut self.siblings);
+        for sibling in &mut siblings {
+            sibling.cache = self.cache.clone();
+            sibling.n_fed = self.n_fed;
+        }
+        siblings
     }
 
     /// Tokens that wait to be fed: the rest of the prompt, or the one drawn last.
@@ -103,20 +120,23 @@ impl Sequence {
 
     /// Takes the logits of a pass. False when the generation is over, its last event sent.
     pub(crate) fn advance(&mut self, model: &Model, mut logits: Vec<f32>) -> bool {
-        let Some(token) = self.sampler.pick(&mut logits) else {
-            let error = EngineError::corrupt("its network computes values that are no numbers");
-            return self.end(Event::Failed(error));
+        if let Some(prompt) = self.echo.take() {
+            self.send(Event::Text(Piece::new(prompt)));
+        }
+        let ranked = self.n_top.map(|n| Ranked::new(&logits, n as usize));
+        let token = match self.sampler.pick(&mut logits) {
+            Ok(token) => token,
+            Err(error) => return self.end(Event::Failed(error)),
         };
         self.tokens.push(token);
         if model.tokenizer.ends_answer(token) {
             return self.finish(FinishReason::EndOfText);
         }
-        match self.text.push(model.tokenizer.answer_bytes(token)) {
-            Released::Text(text) => self.send_text(text),
-            Released::Stopped(text, stop) => {
-                self.send_text(text);
-                return self.done(FinishReason::StopSequence(stop));
-            }
+        let bytes = self.bytes(&model.tokenizer, token);
+        let chance = ranked.map(|ranked| self.chance(&model.tokenizer, &ranked, token));
+        let told = self.answer.push(bytes, chance);
+        if let Some(stop) = self.tell(told) {
+            return self.done(FinishReason::StopSequence(stop));
         }
         if self.tokens.len() >= self.n_most {
             return self.finish(self.reason_at_most.clone());
@@ -124,18 +144,47 @@ impl Sequence {
         true
     }
 
+    fn bytes<'a>(&self, tokenizer: &'a Tokenizer, token: u32) -> &'a [u8] {
+        if self.shows_markers {
+            tokenizer.reply_bytes(token)
+        } else {
+            tokenizer.answer_bytes(token)
+        }
+    }
+
+    fn chance(&self, tokenizer: &Tokenizer, ranked: &Ranked, token: u32) -> TokenChance {
+        let one = |token, logprob| TokenChance {
+            token,
+            bytes: self.bytes(tokenizer, token).to_vec(),
+            logprob,
+            top: Vec::new(),
+        };
+        let top = ranked.top.iter().map(|(token, p)| one(*token, *p));
+        TokenChance {
+            top: top.collect(),
+            ..one(token, ranked.logprob(token))
+        }
+    }
+
     /// Ends for `reason`, unless the last characters complete a stop sequence.
     fn finish(&mut self, reason: FinishReason) -> bool {
-        match self.text.finish() {
-            Released::Text(text) => {
-                self.send_text(text);
-                self.done(reason)
+        let told = self.answer.finish();
+        let reason = match self.tell(told) {
+            Some(stop) => FinishReason::StopSequence(stop),
+            None if reason == FinishReason::EndOfText && self.answer.has_calls() => {
+                FinishReason::ToolCalls
             }
-            Released::Stopped(text, stop) => {
-                self.send_text(text);
-                self.done(FinishReason::StopSequence(stop))
-            }
+            None => reason,
+        };
+        self.done(reason)
+    }
+
+    /// Sends the events on; the stop sequence that ends the answer.
+    fn tell(&mut self, told: Told) -> Option<String> {
+        for event in told.events {
+            self.send(event);
         }
+        told.stop
     }
 
     fn done(&mut self, reason: FinishReason) -> bool {
@@ -148,12 +197,6 @@ impl Sequence {
         self.end(Event::Done { reason, usage })
     }
 
-    fn send_text(&mut self, text: String) {
-        if !text.is_empty() {
-            self.send(Event::Text(text));
-        }
-    }
-
     fn end(&mut self, event: Event) -> bool {
         self.send(event);
         false
@@ -161,6 +204,31 @@ impl Sequence {
 
     /// A caller that is gone is noticed before the next pass.
     fn send(&mut self, event: Event) {
-        drop(self.events.send(event));
+        drop(self.seat.events.send(event));
     }
+}
+
+/// A text refused for its length alone: names what was asked for beside it.
+fn overflow_of(error: EngineError, request: &Request) -> EngineError {
+    match error.kind {
+        ErrorKind::ContextOverflow {
+            prompt_tokens,
+            window,
+            ..
+        } => EngineError::context_overflow(prompt_tokens, request.max_tokens.unwrap_or(0), window),
+        _ => error,
+    }
+}
+
+/// The prompt as the caller knows it.
+fn text_of(prompt: &Prompt, tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    if let Prompt::Raw(text) = prompt {
+        return text.clone();
+    }
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| tokenizer.answer_bytes(*token))
+        .copied()
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

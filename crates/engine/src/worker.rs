@@ -14,11 +14,15 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::batch::Batch;
 use crate::error::EngineError;
-use crate::model::{Model, Source};
+use crate::model::{Cache, Lane, Model, Source};
 use crate::queue::Job;
+use crate::request::{Prompt, Sampling};
+use crate::sampling::{Table, table};
 use crate::sequence::Sequence;
 
 const THREAD_NAME: &str = "tollgate-engine";
+/// A prompt to be looked at is read in one pass, which everybody else waits for.
+const MOST_LOOKED_AT: u32 = 512;
 
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -192,21 +196,53 @@ fn accept(job: Job, model: &Model, batch: &mut Batch) {
     match job {
         Job::Generate {
             request,
-            events,
+            seats,
             reply,
-            place,
-        } => match Sequence::new(model, request, events, place) {
+        } => match Sequence::new(model, &request, seats) {
             Ok(sequence) => {
                 drop(reply.send(Ok(sequence.prompt_tokens())));
                 batch.enter(sequence);
             }
             Err(error) => drop(reply.send(Err(error))),
         },
-        Job::Count { prompt, reply, .. } => {
-            drop(reply.send(model.tokenize(&prompt).map(|tokens| tokens.len())));
-        }
+        Job::Tokenize { prompt, reply, .. } => drop(reply.send(model.tokenize(&prompt))),
+        Job::Look {
+            prompt,
+            sampling,
+            top,
+            reply,
+            ..
+        } => drop(reply.send(look(model, &prompt, &sampling, top))),
         #[cfg(test)]
         #[expect(clippy::panic, reason = "this job is how tests break the thread")]
         Job::Panic => panic!("a test broke the worker"),
     }
+}
+
+/// Reads the prompt between two steps of the batch.
+fn look(
+    model: &Model,
+    prompt: &Prompt,
+    sampling: &Sampling,
+    top: usize,
+) -> Result<Table, EngineError> {
+    sampling.check_tokens(model.tokenizer.vocabulary_size())?;
+    let tokens = model.tokenize(prompt)?;
+    let n_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    let most = MOST_LOOKED_AT.min(model.window() - 1);
+    if n_tokens > most {
+        return Err(EngineError::invalid(
+            "prompt",
+            format!("the prompt has {n_tokens} tokens; a distribution is shown for at most {most}"),
+        ));
+    }
+    let mut cache = Cache::default();
+    let lane = Lane {
+        cache: &mut cache,
+        tokens: &tokens,
+        wants_logits: true,
+    };
+    let logits = model.network.forward(&mut [lane]).pop().flatten();
+    let text = |token| String::from_utf8_lossy(model.tokenizer.token_bytes(token)).into_owned();
+    table(&logits.unwrap_or_default(), &tokens, sampling, top, text)
 }

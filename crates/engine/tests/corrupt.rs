@@ -1,7 +1,7 @@
 //! Damaged model files: whatever the bytes, an error or an answer, never a panic.
 
 use tollgate_engine::gguf::{Gguf, Tokenizer};
-use tollgate_engine::{Engine, ErrorKind, Event, Prompt, Request, Sampling};
+use tollgate_engine::{Engine, ErrorKind, Event, Prompt, Request};
 
 static MODEL: &[u8] = include_bytes!("../models/tollgate-demo-q8_0.gguf");
 
@@ -63,13 +63,11 @@ async fn answers(bytes: &[u8], name: &str) -> bool {
     std::fs::write(&path, bytes).expect("as the test set up");
     let engine = Engine::from_file(path, "damaged".to_owned());
     let request = Request {
-        prompt: Prompt::Messages(vec![tollgate_engine::Message {
+        max_tokens: Some(2),
+        ..Request::new(Prompt::Messages(vec![tollgate_engine::Message {
             role: tollgate_engine::Role::User,
             content: "hi".to_owned(),
-        }]),
-        sampling: Sampling::default(),
-        max_tokens: Some(2),
-        stop: Vec::new(),
+        }]))
     };
     let mut generation = match engine.generate(request).await {
         Ok(generation) => generation,

@@ -8,10 +8,8 @@ use tollgate_engine::{
 
 fn raw(text: &str) -> Request {
     Request {
-        prompt: Prompt::Raw(text.to_owned()),
         sampling: Sampling::greedy(),
-        max_tokens: None,
-        stop: Vec::new(),
+        ..Request::new(Prompt::Raw(text.to_owned()))
     }
 }
 
@@ -41,9 +39,9 @@ async fn rest(mut generation: Generation) -> Answer {
             .await
             .expect("an end comes before the channel closes")
         {
-            Event::Text(text) => {
-                assert!(!text.is_empty());
-                answer += &text;
+            Event::Text(piece) => {
+                assert!(!piece.text.is_empty());
+                answer += &piece.text;
             }
             Event::Done { reason, usage } => {
                 assert_eq!(generation.next().await, None);
@@ -54,7 +52,7 @@ async fn rest(mut generation: Generation) -> Answer {
                     usage,
                 };
             }
-            Event::Failed(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         }
     }
 }

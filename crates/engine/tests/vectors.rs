@@ -50,18 +50,17 @@ fn messages(turns: &[Turn]) -> Prompt {
 
 async fn answer(engine: &Engine, prompt: Prompt, max_tokens: u32) -> (String, FinishReason, u32) {
     let request = Request {
-        prompt,
         sampling: Sampling::greedy(),
         max_tokens: Some(max_tokens),
-        stop: Vec::new(),
+        ..Request::new(prompt)
     };
     let mut generation = engine.generate(request).await.expect("the prompt fits");
     let mut text = String::new();
     loop {
         match generation.next().await.expect("an end comes first") {
-            Event::Text(more) => text += &more,
+            Event::Text(more) => text += &more.text,
             Event::Done { reason, usage } => return (text, reason, usage.output_tokens),
-            Event::Failed(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         }
     }
 }

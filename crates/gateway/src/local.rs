@@ -110,12 +110,14 @@ impl LocalStream {
             return Poll::Pending;
         };
         match event {
-            Some(EngineEvent::Text(text)) => {
+            Some(EngineEvent::Text(piece)) => {
                 out.push(Event::Delta {
                     index: 0,
-                    delta: Delta::Text(text),
+                    delta: Delta::Text(piece.text),
                 });
             }
+            // Only a request with the engine's own conversation gets these; here it has messages.
+            Some(EngineEvent::Reasoning(_) | EngineEvent::ToolCall { .. }) => {}
             Some(EngineEvent::Done { reason, usage }) => {
                 self.ended = true;
                 out.push(Event::BlockEnd { index: 0 });
@@ -158,7 +160,6 @@ fn engine_request(request: &ir::Request, losses: &mut Vec<Loss>) -> Result<Reque
     let wanted = &request.sampling;
     let default = Sampling::default();
     Ok(Request {
-        prompt: prompt(request)?,
         sampling: Sampling {
             temperature: single(wanted.temperature, default.temperature),
             top_p: single(wanted.top_p, default.top_p),
@@ -166,15 +167,16 @@ fn engine_request(request: &ir::Request, losses: &mut Vec<Loss>) -> Result<Reque
                 .top_k
                 .map_or(default.top_k, |k| u32::try_from(k).unwrap_or(u32::MAX)),
             min_p: single(wanted.min_p, default.min_p),
-            repetition_penalty: default.repetition_penalty,
             frequency_penalty: single(wanted.frequency_penalty, default.frequency_penalty),
             presence_penalty: single(wanted.presence_penalty, default.presence_penalty),
             seed: wanted.seed.map(i64::cast_unsigned),
+            ..default
         },
         max_tokens: request
             .max_output_tokens
             .map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         stop: request.stop.clone(),
+        ..Request::new(prompt(request)?)
     })
 }
 
@@ -273,7 +275,7 @@ fn usage_of(usage: tollgate_engine::Usage) -> Usage {
 
 fn finish_of(reason: EngineFinish) -> FinishReason {
     match reason {
-        EngineFinish::EndOfText => FinishReason::EndOfTurn,
+        EngineFinish::EndOfText | EngineFinish::ToolCalls => FinishReason::EndOfTurn,
         EngineFinish::StopSequence(text) => FinishReason::StopSequence(Some(text)),
         EngineFinish::MaxTokens => FinishReason::MaxTokens,
         EngineFinish::ContextFull => FinishReason::ContextFull,

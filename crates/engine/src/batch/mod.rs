@@ -54,11 +54,23 @@ impl Batch {
             .map(|sequence| sequence.lane(share))
             .collect();
         let mut logits = model.network.forward(&mut lanes).into_iter();
+        let mut more = Vec::new();
         self.active
             .retain_mut(|sequence| match logits.next().flatten() {
-                Some(logits) => sequence.advance(model, logits),
+                Some(logits) => {
+                    for mut sibling in sequence.take_siblings() {
+                        if sibling.advance(model, logits.clone()) {
+                            more.push(sibling);
+                        }
+                    }
+                    sequence.advance(model, logits)
+                }
                 None => true,
             });
+        // They came when the first of them did.
+        for sibling in more.into_iter().rev() {
+            self.waiting.push_front(sibling);
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channe
 use super::*;
 use crate::generation::{Event, FinishReason};
 use crate::model::Source;
-use crate::queue::Places;
+use crate::queue::{Places, Seat};
 use crate::request::{Prompt, Request, Sampling};
 
 struct Setup {
@@ -25,7 +25,6 @@ impl Setup {
     fn enter(&mut self, n_prompt: usize, n_output: u32) -> UnboundedReceiver<Event> {
         let (events, receiver) = unbounded_channel();
         let request = Request {
-            prompt: Prompt::Tokens((400..420).cycle().take(n_prompt).collect()),
             sampling: Sampling {
                 repetition_penalty: 1e-4,
                 frequency_penalty: -2.0,
@@ -33,11 +32,14 @@ impl Setup {
                 ..Sampling::greedy()
             },
             max_tokens: Some(n_output),
-            stop: Vec::new(),
+            ..Request::new(Prompt::Tokens((400..420).cycle().take(n_prompt).collect()))
         };
-        let place = self.places.take().unwrap();
+        let seat = Seat {
+            events,
+            _place: self.places.take().unwrap(),
+        };
         self.batch
-            .enter(Sequence::new(&self.model, request, events, place).unwrap());
+            .enter(Sequence::new(&self.model, &request, vec![seat]).unwrap());
         receiver
     }
 
@@ -52,7 +54,7 @@ fn end(events: &mut UnboundedReceiver<Event>) -> Option<FinishReason> {
         match events.try_recv() {
             Ok(Event::Text(_)) => {}
             Ok(Event::Done { reason, .. }) => return Some(reason),
-            Ok(Event::Failed(error)) => panic!("{error}"),
+            Ok(other) => panic!("{other:?}"),
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => panic!("it broke off"),
         }

@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::model::Source;
-use crate::queue::{Job, Places};
-use crate::request::{Prompt, Request};
+use crate::queue::{Job, Places, Seat};
+use crate::request::{Prompt, Request, Sampling};
+use crate::sampling::Table;
 use crate::worker::{Limits, Worker};
 
 const BUILTIN_ID: &str = "tollgate-demo";
+const MOST_CANDIDATES: u32 = 64;
 
 /// A local model that answers requests.
 #[derive(Clone)]
@@ -67,26 +69,80 @@ impl Engine {
     /// Starts a generation. Everything that is wrong with the request is told here, before any event. Dropping the
     /// generation, or this future, cancels it.
     pub async fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        let mut generations = self.generate_many(request, 1).await?;
+        generations.pop().ok_or_else(broken)
+    }
+
+    /// Starts `n` answers to one prompt, 1..=64, which is computed once; each takes a place of its own in the batch and
+    /// in the queue. With a seed, the first is the one that `generate` gives, and the others are the same every time.
+    /// Each can be dropped alone. Every answer's usage counts the whole prompt.
+    pub async fn generate_many(
+        &self,
+        request: Request,
+        n: u32,
+    ) -> Result<Vec<Generation>, EngineError> {
         request.check()?;
-        let place = self.inner.places.take()?;
-        let (events, receiver) = mpsc::unbounded_channel();
+        if !(1..=MOST_CANDIDATES).contains(&n) {
+            return Err(EngineError::invalid(
+                "n",
+                format!("n must be between 1 and {MOST_CANDIDATES}, not {n}"),
+            ));
+        }
+        let mut seats = Vec::new();
+        let mut receivers = Vec::new();
+        for _ in 0..n {
+            let (events, receiver) = mpsc::unbounded_channel();
+            let place = self.inner.places.take()?;
+            seats.push(Seat {
+                events,
+                _place: place,
+            });
+            receivers.push(receiver);
+        }
         let (reply, answer) = oneshot::channel();
         self.inner.worker.submit(Job::Generate {
             request,
-            events,
+            seats,
             reply,
-            place,
         })?;
         let prompt_tokens = answer.await.map_err(|_| broken())??;
-        Ok(Generation::new(prompt_tokens, receiver))
+        let generation = |receiver| Generation::new(prompt_tokens, receiver);
+        Ok(receivers.into_iter().map(generation).collect())
+    }
+
+    /// What the next token after a prompt is drawn from, step by step, for the `top` most likely tokens. The prompt may
+    /// have 512 tokens.
+    pub async fn distribution(
+        &self,
+        prompt: &Prompt,
+        sampling: &Sampling,
+        top: usize,
+    ) -> Result<Table, EngineError> {
+        prompt.check()?;
+        sampling.check()?;
+        let place = self.inner.places.take()?;
+        let (reply, answer) = oneshot::channel();
+        self.inner.worker.submit(Job::Look {
+            prompt: prompt.clone(),
+            sampling: sampling.clone(),
+            top,
+            reply,
+            _place: place,
+        })?;
+        answer.await.map_err(|_| broken())?
     }
 
     /// The number of tokens of a prompt, with what the chat template adds.
     pub async fn count(&self, prompt: &Prompt) -> Result<usize, EngineError> {
+        self.tokenize(prompt).await.map(|tokens| tokens.len())
+    }
+
+    /// The tokens of a prompt, with what the chat template adds.
+    pub async fn tokenize(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         prompt.check()?;
         let place = self.inner.places.take()?;
         let (reply, answer) = oneshot::channel();
-        self.inner.worker.submit(Job::Count {
+        self.inner.worker.submit(Job::Tokenize {
             prompt: prompt.clone(),
             reply,
             _place: place,

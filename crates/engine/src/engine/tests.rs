@@ -6,10 +6,9 @@ use std::time::Duration;
 
 fn request(text: &str, max_tokens: Option<u32>) -> Request {
     Request {
-        prompt: Prompt::Raw(text.to_owned()),
         sampling: Sampling::greedy(),
         max_tokens,
-        stop: Vec::new(),
+        ..Request::new(Prompt::Raw(text.to_owned()))
     }
 }
 

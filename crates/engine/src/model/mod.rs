@@ -29,6 +29,7 @@ use self::pool::Pool;
 use crate::conversation::Conversation;
 use crate::error::EngineError;
 use crate::gguf::Gguf;
+use crate::reply::ReplyFormat;
 use crate::request::Prompt;
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
@@ -97,26 +98,36 @@ impl Model {
         self.network.window()
     }
 
-    /// The prompt's tokens. A text so long that it cannot fit the window is not tokenized at all: that would hold up
-    /// everybody else.
+    /// The prompt's tokens.
     pub(crate) fn tokenize(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+        self.read(prompt).map(|(tokens, _)| tokens)
+    }
+
+    /// The prompt's tokens, and how to read what the model replies where its template tells. A text so long that it
+    /// cannot fit the window is not tokenized at all: that would hold up everybody else.
+    pub(crate) fn read(
+        &self,
+        prompt: &Prompt,
+    ) -> Result<(Vec<u32>, Option<ReplyFormat>), EngineError> {
         match prompt {
             Prompt::Messages(messages) => {
                 self.check_length(messages.iter().map(|message| message.content.len()).sum())?;
-                self.tokenize_conversation(&messages.as_slice().into())
+                let (tokens, _) = self.read_conversation(&messages.as_slice().into())?;
+                Ok((tokens, None))
             }
             Prompt::Conversation(conversation) => {
                 self.check_length(conversation.n_bytes())?;
-                self.tokenize_conversation(conversation)
+                let (tokens, format) = self.read_conversation(conversation)?;
+                Ok((tokens, Some(format)))
             }
             Prompt::Raw(text) => {
                 self.check_length(text.len())?;
-                Ok(self.tokenizer.encode_raw(text))
+                Ok((self.tokenizer.encode_raw(text), None))
             }
             Prompt::Tokens(tokens) => {
                 let known = |token: &u32| (*token as usize) < self.tokenizer.vocabulary_size();
                 match tokens.iter().find(|token| !known(token)) {
-                    None => Ok(tokens.clone()),
+                    None => Ok((tokens.clone(), None)),
                     Some(token) => Err(EngineError::invalid(
                         "prompt",
                         format!("prompt has the token {token}, which this model does not have"),
@@ -126,7 +137,10 @@ impl Model {
         }
     }
 
-    fn tokenize_conversation(&self, conversation: &Conversation) -> Result<Vec<u32>, EngineError> {
+    fn read_conversation(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<(Vec<u32>, ReplyFormat), EngineError> {
         let Some(template) = &self.template else {
             return Err(EngineError::unsupported(
                 "messages",
@@ -143,7 +157,9 @@ impl Model {
                 "messages make an empty prompt",
             ));
         }
-        Ok(tokens)
+        let has_tools = !conversation.tools.is_empty();
+        let format = ReplyFormat::of(template.source(has_tools), &rendered.text, has_tools);
+        Ok((tokens, format))
     }
 
     fn check_length(&self, n_bytes: usize) -> Result<(), EngineError> {

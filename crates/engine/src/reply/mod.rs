@@ -59,6 +59,20 @@ enum Step {
     Wait,
 }
 
+// === impl ReplyEvent ===
+
+impl ReplyEvent {
+    /// What it tells in the model's own words.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            ReplyEvent::Text(text)
+            | ReplyEvent::Reasoning(text)
+            | ReplyEvent::ToolCallArguments(text) => text,
+            ReplyEvent::ToolCallStart { .. } | ReplyEvent::ToolCallEnd => "",
+        }
+    }
+}
+
 // === impl ReplyParser ===
 
 impl ReplyParser {
@@ -85,6 +99,15 @@ impl ReplyParser {
     /// The reply is over: what was held back is told. Nothing may be pushed after it.
     pub fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.run(true, out);
+    }
+
+    /// The length of the text that is not told yet.
+    pub(crate) fn n_held(&self) -> usize {
+        let marker = match self.state {
+            State::Call { marker, .. } => marker.len(),
+            State::Opening | State::Reasoning | State::Answer | State::Text => 0,
+        };
+        self.pending.len() + marker
     }
 
     fn run(&mut self, is_last: bool, out: &mut Vec<ReplyEvent>) {

@@ -1,14 +1,20 @@
 //! From the tokens' bytes to the text that a caller may see: whole characters only, nothing of a stop sequence.
 //!
-//! `push` and `finish` are without IO. Bytes that can never become a character turn into U+FFFD, as
-//! `String::from_utf8_lossy` would over the whole answer. Text that may be the beginning of a stop sequence is held
-//! back until it is told. Where several stop sequences end at one place, the longest is the one reported.
+//! Everything here is without IO. Bytes that can never become a character turn into U+FFFD, as `String::from_utf8_lossy`
+//! would over the whole answer. Text that may be the beginning of a stop sequence is held back until it is told. Where
+//! several stop sequences end at one place, the longest is the one reported.
 
+/// Makes characters of bytes.
 #[derive(Debug, Default)]
-pub(crate) struct AnswerText {
+pub(crate) struct Characters {
     /// The beginning of a character: at most three bytes.
     bytes: Vec<u8>,
-    /// Text that may be the beginning of a stop sequence.
+}
+
+/// Looks for stop sequences.
+#[derive(Debug, Default)]
+pub(crate) struct Stops {
+    /// Text that may be the beginning of a stop sequence. Once stopped, what stood from the stop sequence on.
     held: String,
     stops: Vec<String>,
 }
@@ -21,39 +27,41 @@ pub(crate) enum Released {
     Stopped(String, String),
 }
 
-impl AnswerText {
+// === impl Characters ===
+
+impl Characters {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
+        self.bytes.extend_from_slice(bytes);
+        let (text, n_used) = whole_characters(&self.bytes);
+        self.bytes.drain(..n_used);
+        text
+    }
+
+    /// The answer is over: what is left is no character.
+    pub(crate) fn finish(&mut self) -> String {
+        let rest = String::from_utf8_lossy(&self.bytes).into_owned();
+        self.bytes.clear();
+        rest
+    }
+
+    pub(crate) fn n_held(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+// === impl Stops ===
+
+impl Stops {
     /// No stop sequence may be empty.
-    pub(crate) fn new(stops: Vec<String>) -> AnswerText {
-        AnswerText {
-            bytes: Vec::new(),
+    pub(crate) fn new(stops: Vec<String>) -> Stops {
+        Stops {
             held: String::new(),
             stops,
         }
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Released {
-        self.bytes.extend_from_slice(bytes);
-        let (text, n_used) = whole_characters(&self.bytes);
-        self.held.push_str(&text);
-        self.bytes.drain(..n_used);
-        self.release()
-    }
-
-    /// The answer is over: what was held back is text after all.
-    pub(crate) fn finish(&mut self) -> Released {
-        let rest = String::from_utf8_lossy(&self.bytes).into_owned();
-        self.bytes.clear();
-        self.held.push_str(&rest);
-        match self.release() {
-            Released::Text(mut text) => {
-                text.push_str(&std::mem::take(&mut self.held));
-                Released::Text(text)
-            }
-            stopped @ Released::Stopped(..) => stopped,
-        }
-    }
-
-    fn release(&mut self) -> Released {
+    pub(crate) fn push(&mut self, text: &str) -> Released {
+        self.held.push_str(text);
         let found = self
             .stops
             .iter()
@@ -65,13 +73,23 @@ impl AnswerText {
             .min();
         if let Some((_, at, stop)) = found {
             let stop = stop.clone();
-            self.held.truncate(at);
-            return Released::Stopped(std::mem::take(&mut self.held), stop);
+            return Released::Stopped(self.release(at), stop);
         }
-        let kept = self
-            .held
-            .split_off(self.held.len() - self.may_begin_a_stop());
-        Released::Text(std::mem::replace(&mut self.held, kept))
+        Released::Text(self.release(self.held.len() - self.may_begin_a_stop()))
+    }
+
+    /// What was held back is text after all.
+    pub(crate) fn flush(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+
+    pub(crate) fn n_held(&self) -> usize {
+        self.held.len()
+    }
+
+    fn release(&mut self, n_bytes: usize) -> String {
+        let kept = self.held.split_off(n_bytes);
+        std::mem::replace(&mut self.held, kept)
     }
 
     /// The length of the longest end of the held text that is the beginning of a stop sequence.

@@ -2,6 +2,35 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Both behind each other, as an answer has them.
+#[derive(Default)]
+struct AnswerText {
+    characters: Characters,
+    stops: Stops,
+}
+
+impl AnswerText {
+    fn new(stops: Vec<String>) -> AnswerText {
+        AnswerText {
+            characters: Characters::default(),
+            stops: Stops::new(stops),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Released {
+        let text = self.characters.push(bytes);
+        self.stops.push(&text)
+    }
+
+    fn finish(&mut self) -> Released {
+        let text = self.characters.finish();
+        match self.stops.push(&text) {
+            Released::Text(text) => Released::Text(text + &self.stops.flush()),
+            stopped @ Released::Stopped(..) => stopped,
+        }
+    }
+}
+
 /// The answer of a run: what was let out, and which stop sequence ended it.
 fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>, stops: &[&str]) -> (String, Option<String>) {
     let mut text = AnswerText::new(stops.iter().map(|s| (*s).to_owned()).collect());
