@@ -87,7 +87,7 @@ impl Law {
             return Err("a delta belongs to an open block");
         };
         let fits = match delta {
-            Delta::Text(_) | Delta::Citation(_) => *kind == Kind::Text,
+            Delta::Text(_) | Delta::Logprobs(_) | Delta::Citation(_) => *kind == Kind::Text,
             Delta::Reasoning(_) | Delta::Signature(_) => *kind == Kind::Reasoning,
             Delta::Arguments(_) => *kind == Kind::ToolCall,
             Delta::Refusal(_) => *kind == Kind::Refusal,

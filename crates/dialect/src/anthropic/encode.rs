@@ -163,6 +163,7 @@ impl MessagesEncoder {
                     return;
                 }
                 Delta::Arguments(text) => ("input_json_delta", "partial_json", text),
+                Delta::Logprobs(_) => return,
             };
             inner.put("type", kind);
             inner.put(field, text);
@@ -198,6 +199,12 @@ impl Encoder for MessagesEncoder {
         }
         match event {
             Event::Start { id, model } => self.start(id, model, out),
+            // Nobody who speaks this dialect can ask for log-probabilities.
+            Event::Lost(_)
+            | Event::Delta {
+                delta: Delta::Logprobs(_),
+                ..
+            } => {}
             Event::BlockStart {
                 index,
                 block: BlockStart::Reasoning,
@@ -259,7 +266,6 @@ impl Encoder for MessagesEncoder {
             }
             Event::Usage(usage) => self.usage = *usage,
             Event::Finish(finish) => self.finish = Some(finish.clone()),
-            Event::Lost(_) => {}
             Event::Ping => self.event("ping", out, |_| {}),
             Event::Error(_) => self.has_failed = true,
         }

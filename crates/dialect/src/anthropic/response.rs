@@ -64,6 +64,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
                     blocks.push(Block::Text {
                         text: text.to_owned(),
                         citations: citations.filter_map(WireCitation::to_citation).collect(),
+                        logprobs: Vec::new(),
                     });
                 }
             }
@@ -189,7 +190,9 @@ fn put_block(content: &mut List<'_>, block: &Block, options: &EncodeOptions) {
             out.put("type", "text");
             out.put("text", text);
         }
-        Block::Text { text, citations } => {
+        Block::Text {
+            text, citations, ..
+        } => {
             let mut out = content.object();
             out.put("type", "text");
             out.put("text", text);

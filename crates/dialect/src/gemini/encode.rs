@@ -4,10 +4,14 @@
 use bytes::BytesMut;
 use tollgate_base::{Provenance, Usage};
 
-use super::{finish_name, wire::UsageOut};
+use super::{
+    finish_name,
+    logprobs::{self, Mean},
+    wire::UsageOut,
+};
 use crate::{
     EncodeOptions, Encoder, anthropic,
-    ir::{self, BlockStart, Citation, Event, FinishReason, Issuer},
+    ir::{self, BlockStart, Citation, Event, FinishReason, Issuer, TokenLogprob},
     json::{List, Object},
 };
 
@@ -191,6 +195,9 @@ pub(crate) struct GenerateEncoder {
     calls: Vec<Call>,
     /// Sources of the open text, whose length is only known at its end.
     citations: Vec<Citation>,
+    /// Tokens of the text that is told next.
+    tokens: Vec<TokenLogprob>,
+    mean: Mean,
     usage: Usage,
     finish: Option<FinishReason>,
     has_failed: bool,
@@ -222,6 +229,8 @@ impl GenerateEncoder {
             },
             calls: Vec::new(),
             citations: Vec::new(),
+            tokens: Vec::new(),
+            mean: Mean::default(),
             usage: Usage::default(),
             finish: None,
             has_failed: false,
@@ -248,6 +257,8 @@ impl GenerateEncoder {
 
     fn frame(&mut self, out: &mut BytesMut, parts: &[u8], finish: Option<&str>) {
         self.scratch.clear();
+        let tokens = std::mem::take(&mut self.tokens);
+        self.mean.add(&tokens);
         {
             let mut body = Object::new(&mut self.scratch);
             {
@@ -260,7 +271,9 @@ impl GenerateEncoder {
                 }
                 candidate.put_some("finishReason", finish);
                 candidate.put("index", &0);
+                logprobs::put(&mut candidate, &tokens);
                 if finish.is_some() {
+                    self.mean.put(&mut candidate);
                     self.writer.put_sources(&mut candidate);
                 }
             }
@@ -296,6 +309,7 @@ impl GenerateEncoder {
     fn delta(&mut self, index: usize, delta: &ir::Delta, out: &mut BytesMut) {
         match delta {
             ir::Delta::Text(text) | ir::Delta::Refusal(text) => self.part(&Said::Text(text), out),
+            ir::Delta::Logprobs(tokens) => self.tokens.extend_from_slice(tokens),
             ir::Delta::Reasoning(text) => self.part(&Said::Thought(text, None), out),
             ir::Delta::Signature(signature) if signature.issuer == Issuer::Gemini => {
                 self.piece(out, |writer, parts| writer.seal(parts, &signature.data));

@@ -7,6 +7,7 @@ mod encode;
 mod errors;
 pub(crate) mod fields;
 mod head;
+mod logprobs;
 mod request;
 mod response;
 mod sources;

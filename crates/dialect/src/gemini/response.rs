@@ -5,12 +5,14 @@ use tollgate_base::{Error, Provenance, Result};
 use super::{
     GenerateDecoder,
     encode::{Said, Writer},
-    finish_name, finish_reason, not_a_reply, parse_error,
+    finish_name, finish_reason,
+    logprobs::{self, Mean},
+    not_a_reply, parse_error,
     wire::{Reply, UsageOut},
 };
 use crate::{
     Decoder, EncodeOptions, Reading,
-    ir::{Block, FinishReason, Issuer, Response},
+    ir::{Block, FinishReason, Issuer, Response, TokenLogprob},
     json::Object,
 };
 
@@ -109,6 +111,7 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
         };
         candidate.put("finishReason", finish);
         candidate.put("index", &0);
+        put_logprobs(&mut candidate, &response.blocks);
         writer.put_sources(&mut candidate);
     }
     if response.usage.provenance != Provenance::Unknown {
@@ -126,6 +129,18 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     out
 }
 
+fn put_logprobs(candidate: &mut Object<'_>, blocks: &[Block]) {
+    let lists = blocks.iter().filter_map(|block| match block {
+        Block::Text { logprobs, .. } => Some(logprobs),
+        _ => None,
+    });
+    let tokens: Vec<TokenLogprob> = lists.flatten().cloned().collect();
+    let mut mean = Mean::default();
+    mean.add(&tokens);
+    mean.put(candidate);
+    logprobs::put(candidate, &tokens);
+}
+
 fn put_block(
     writer: &mut Writer,
     block: &Block,
@@ -133,7 +148,9 @@ fn put_block(
     parts: &mut crate::json::List<'_>,
 ) {
     match block {
-        Block::Text { text, citations } => {
+        Block::Text {
+            text, citations, ..
+        } => {
             writer.begin_text();
             writer.put(parts, &Said::Text(text));
             for citation in citations {

@@ -5,7 +5,7 @@
 use tollgate_base::{Error, Provenance, Usage};
 
 use super::{
-    finish_reason, parse_error,
+    finish_reason, logprobs, parse_error,
     sources::Sources,
     wire::{Candidate, FunctionCall, Part, Reply},
 };
@@ -13,7 +13,9 @@ use crate::{
     Decoder,
     frame::Frame,
     ids,
-    ir::{self, BlockStart, Event, FinishReason, Issuer, Signature, changed, dropped},
+    ir::{
+        self, BlockStart, Event, FinishReason, Issuer, Signature, TokenLogprob, changed, dropped,
+    },
 };
 
 /// Tool calls in one reply; a provider that sends more is broken.
@@ -32,6 +34,8 @@ pub(crate) struct GenerateDecoder {
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     sources: Sources,
+    /// Tokens of the text that comes next.
+    tokens: Vec<TokenLogprob>,
     /// Kinds of parts that were told to be lost.
     lost: Vec<&'static str>,
 }
@@ -80,6 +84,9 @@ impl Decoder for GenerateDecoder {
             return self.fail(Error::upstream_invalid(message), out);
         };
         self.close(out);
+        if !self.tokens.is_empty() {
+            self.lose("logprobsResult", out);
+        }
         if !self.sources.take().is_empty() {
             self.lose("groundingMetadata.groundingSupports", out);
         }
@@ -166,6 +173,7 @@ impl GenerateDecoder {
             candidate.grounding_metadata.as_ref(),
             candidate.citation_metadata.as_ref(),
         );
+        self.read_tokens(candidate, out);
         let content = candidate.content.as_ref();
         for part in content
             .and_then(|content| content.parts.as_ref())
@@ -193,6 +201,28 @@ impl GenerateDecoder {
         }
         self.finish = finish.or(Some(FinishReason::EndOfTurn));
         Ok(())
+    }
+
+    /// Tokens belong to the text that comes with them. Those of thoughts and calls have no place in a reply.
+    fn read_tokens(&mut self, candidate: &Candidate<'_>, out: &mut Vec<Event>) {
+        let Some(raw) = candidate.logprobs_result else {
+            return;
+        };
+        let parts = candidate.content.iter().flat_map(|content| &content.parts);
+        let mut parts = parts.flatten().peekable();
+        let is_of_text = parts.peek().is_none()
+            || parts.any(|part| part.thought != Some(true) && part.text.as_deref().is_some());
+        match logprobs::read(raw) {
+            Some(tokens) if is_of_text || tokens.is_empty() => self.tokens.extend(tokens),
+            _ => self.lose("logprobsResult", out),
+        }
+    }
+
+    fn tell_tokens(&mut self, index: usize, out: &mut Vec<Event>) {
+        if !self.tokens.is_empty() {
+            let delta = ir::Delta::Logprobs(std::mem::take(&mut self.tokens));
+            out.push(Event::Delta { index, delta });
+        }
     }
 
     fn part(&mut self, part: &Part<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
@@ -253,6 +283,7 @@ impl GenerateDecoder {
         let delta = match prose {
             Prose::Text => {
                 self.has_content = true;
+                self.tell_tokens(index, out);
                 self.sources.said(text);
                 ir::Delta::Text(text.to_owned())
             }
@@ -325,6 +356,7 @@ impl GenerateDecoder {
             return;
         };
         if prose == Prose::Text {
+            self.tell_tokens(index, out);
             for citation in self.sources.take() {
                 let delta = ir::Delta::Citation(citation);
                 out.push(Event::Delta { index, delta });
@@ -338,7 +370,7 @@ impl GenerateDecoder {
             return;
         }
         self.lost.push(kind);
-        let field = if kind.contains('.') {
+        let field = if kind.contains('.') || kind == "logprobsResult" {
             format!("candidates[0].{kind}")
         } else {
             format!("candidates[0].content.parts.{kind}")

@@ -35,6 +35,9 @@ pub(super) struct Candidate<'a> {
     pub(super) grounding_metadata: Option<Grounding<'a>>,
     #[serde(borrow)]
     pub(super) citation_metadata: Option<CitationMetadata<'a>>,
+    /// Read by `logprobs.rs`.
+    #[serde(borrow)]
+    pub(super) logprobs_result: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 use tollgate_base::{Error, Usage};
 
-use super::{FinishReason, Signature};
+use super::{FinishReason, Signature, TokenLogprob};
 use crate::Loss;
 
 /// One step of a streamed reply. `law.rs` says which sequences are legal: `Start` first; blocks numbered
@@ -49,7 +49,7 @@ impl Event {
                 | Delta::Reasoning(text)
                 | Delta::Arguments(text)
                 | Delta::Refusal(text) => Some(text),
-                Delta::Signature(_) | Delta::Citation(_) => None,
+                Delta::Logprobs(_) | Delta::Signature(_) | Delta::Citation(_) => None,
             },
             _ => None,
         }
@@ -65,9 +65,12 @@ pub enum BlockStart {
     Refusal,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
     Text(String),
+    /// The tokens of the text that follows, for a caller who asked for them: told before the text itself. What
+    /// they add to it may also come later, or have been cut off.
+    Logprobs(Vec<TokenLogprob>),
     Reasoning(String),
     /// The signature of the reasoning block, whole: at most one for a block.
     Signature(Signature),

@@ -2,6 +2,7 @@
 //! kept as raw JSON and named as a loss when it cannot be rendered; nothing is dropped in silence.
 
 mod event;
+mod logprob;
 mod paths;
 mod request;
 mod response;
@@ -9,6 +10,8 @@ mod signature;
 pub(crate) mod turns;
 
 pub use event::{BlockStart, Citation, Delta, Event};
+pub use logprob::TokenLogprob;
+pub(crate) use logprob::UNLIKELY;
 pub(crate) use paths::{changed, dropped};
 pub(crate) use request::raw_json;
 pub use request::{

@@ -137,10 +137,14 @@ impl Request {
 
     /// A field that most dialects share, as this caller's dialect names it.
     pub(crate) fn named_by_caller(&self, field: &str) -> Option<&'static str> {
+        if self.origin == Some(Dialect::OpenAiResponses) && field == "logprobs" {
+            return Some("include");
+        }
         if self.origin != Some(Dialect::GeminiGenerate) {
             return None;
         }
         let name = match field {
+            "logprobs" => "generationConfig.responseLogprobs",
             "messages" | "input" => "contents",
             "temperature" => "generationConfig.temperature",
             "top_p" => "generationConfig.topP",

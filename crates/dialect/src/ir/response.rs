@@ -2,7 +2,7 @@
 
 use tollgate_base::{Error, Result, Usage};
 
-use super::{BlockStart, Citation, Delta, Event, Signature, ToolCall};
+use super::{BlockStart, Citation, Delta, Event, Signature, TokenLogprob, ToolCall};
 use crate::Loss;
 
 #[derive(Clone, Debug, Default)]
@@ -19,11 +19,13 @@ pub struct Response {
     pub losses: Vec<Loss>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Block {
     Text {
         text: String,
         citations: Vec<Citation>,
+        /// Its tokens, for a caller who asked for them.
+        logprobs: Vec<TokenLogprob>,
     },
     Reasoning {
         text: String,
@@ -106,6 +108,7 @@ impl Block {
         Block::Text {
             text: text.into(),
             citations: Vec::new(),
+            logprobs: Vec::new(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Block {
                 *signature = Some(more);
             }
             (Block::Text { citations, .. }, Delta::Citation(more)) => citations.push(more),
+            (Block::Text { logprobs, .. }, Delta::Logprobs(more)) => logprobs.extend(more),
             (Block::ToolCall(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
             _ => {}
         }

@@ -3,10 +3,10 @@
 use bytes::BytesMut;
 use tollgate_base::Usage;
 
-use super::{cite, response::finish_name, wire::UsageOut};
+use super::{cite, logprobs, response::finish_name, wire::UsageOut};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{BlockStart, Citation, Delta, Event},
+    ir::{BlockStart, Citation, Delta, Event, TokenLogprob},
     json::{List, Object},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct ChatEncoder {
     /// The seal of the reasoning that ended last, for the call that follows it.
     seal: Option<String>,
     citations: Vec<Citation>,
+    /// Tokens of the text that is told next.
+    tokens: Vec<TokenLogprob>,
     /// Characters of the text before the open block, and of all of it.
     text_start: u64,
     text_length: u64,
@@ -42,6 +44,7 @@ impl ChatEncoder {
             calls: 0,
             seal: None,
             citations: Vec::new(),
+            tokens: Vec::new(),
             text_start: 0,
             text_length: 0,
             usage: None,
@@ -59,13 +62,14 @@ impl ChatEncoder {
         delta: impl FnOnce(&mut Object<'_>),
     ) {
         let says_usage = self.options.include_usage;
+        let tokens = std::mem::take(&mut self.tokens);
         self.frame(out, |body| {
             {
                 let mut choices = body.list("choices");
                 let mut choice = choices.object();
                 choice.put("index", &0);
                 delta(&mut choice.object("delta"));
-                choice.put("logprobs", &());
+                logprobs::put(&mut choice, &tokens);
                 choice.put("finish_reason", &finish);
             }
             if says_usage {
@@ -96,6 +100,7 @@ impl ChatEncoder {
                 self.text_length += cite::length(text);
                 self.chunk(out, None, |delta| delta.put("content", text));
             }
+            Delta::Logprobs(tokens) => self.tokens.extend_from_slice(tokens),
             Delta::Reasoning(text) => {
                 self.chunk(out, None, |delta| delta.put("reasoning_content", text));
             }
@@ -187,6 +192,10 @@ impl Encoder for ChatEncoder {
                     self.arguments(*index, "{}", out);
                 }
                 self.annotate(out);
+                if !self.tokens.is_empty() {
+                    // They add nothing that could be told with them.
+                    self.chunk(out, None, |delta| delta.put("content", ""));
+                }
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => {

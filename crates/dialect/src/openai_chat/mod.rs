@@ -5,6 +5,7 @@ mod cite;
 mod encode;
 mod errors;
 mod head;
+pub(crate) mod logprobs;
 mod messages;
 mod patch;
 mod request;

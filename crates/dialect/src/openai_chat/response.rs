@@ -3,12 +3,12 @@
 use tollgate_base::{Error, Provenance, Result};
 
 use super::{
-    cite, finish_reason, not_a_reply, parse_error,
-    wire::{CallFragment, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, reply_usage},
+    cite, finish_reason, logprobs, not_a_reply, parse_error,
+    wire::{CallFragment, Delta, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, reply_usage},
 };
 use crate::{
-    EncodeOptions, Reading, anthropic, ids,
-    ir::{Block, FinishReason, Response, ToolCall},
+    EncodeOptions, Loss, Reading, anthropic, ids,
+    ir::{Block, FinishReason, Response, TokenLogprob, ToolCall, dropped},
     json::{List, Object},
 };
 
@@ -77,71 +77,40 @@ fn choice_finish(choice: &ReplyChoice<'_>) -> Result<Option<FinishReason>> {
 /// A whole reply of chat or legacy completions. Of several choices the first one is told.
 pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
     let reply = parse_wire(body)?;
-    let Some(choice) = reply.choices.first else {
+    let Some(choice) = &reply.choices.first else {
         return Err(Error::upstream_invalid(
             "The provider's reply holds no answer.",
         ));
     };
-    let finish = choice_finish(&choice)?;
+    let mut losses = Vec::new();
+    let (blocks, finish) = parse_choice(choice, &reply.id.to_text(), &mut losses)?;
+    Ok(Response {
+        id: reply.id.to_text(),
+        model: reply.model.to_text(),
+        blocks,
+        finish,
+        usage: reply_usage(reply.usage, reply.service_tier.as_deref()),
+        service_tier: reply.service_tier.filled().map(str::to_owned),
+        losses,
+    })
+}
+
+fn parse_choice(
+    choice: &ReplyChoice<'_>,
+    reply_id: &str,
+    losses: &mut Vec<Loss>,
+) -> Result<(Vec<Block>, FinishReason)> {
+    let finish = choice_finish(choice)?;
     let mut blocks = Vec::new();
     if let Some(text) = choice.text.filled() {
         blocks.push(Block::text(text));
     }
     if let Some(message) = &choice.message {
-        let reasoning = message
-            .reasoning_content
-            .filled()
-            .or(message.reasoning.filled());
-        let reasoning =
-            reasoning.or(Some(&*message.content.thinking).filter(|text| !text.is_empty()));
-        if let Some(text) = reasoning {
-            blocks.push(Block::Reasoning {
-                text: text.to_owned(),
-                signature: None,
-            });
-        }
-        if let Some(text) = message
-            .content
-            .text
-            .as_deref()
-            .filter(|text| !text.is_empty())
-        {
-            let annotations = message.annotations.iter().flatten();
-            blocks.push(Block::Text {
-                text: text.to_owned(),
-                citations: annotations
-                    .filter_map(|annotation| cite::citation(annotation, 0))
-                    .collect(),
-            });
-        }
-        if let Some(text) = message.refusal.filled() {
-            blocks.push(Block::Refusal(text.to_owned()));
-        }
         let was_cut = finish == Some(FinishReason::MaxTokens);
-        for (i, call) in message.tool_calls.iter().flatten().enumerate() {
-            blocks.push(Block::ToolCall(parse_call(
-                call,
-                &reply.id.to_text(),
-                i,
-                was_cut,
-            )?));
-        }
-        if let Some(function) = &message.function_call {
-            let name = function.name.to_text();
-            let id = ids::made_call_id(reply.id.as_deref().unwrap_or_default(), &name, 0);
-            let arguments = function
-                .arguments
-                .0
-                .as_deref()
-                .unwrap_or_default()
-                .to_owned();
-            blocks.push(Block::ToolCall(ToolCall {
-                id,
-                name,
-                arguments,
-            }));
-        }
+        parse_prose(message, &mut blocks);
+        parse_calls(message, reply_id, was_cut, &mut blocks)?;
     }
+    put_tokens(logprobs::read(choice.logprobs), &mut blocks, losses);
     let has_calls = blocks
         .iter()
         .any(|block| matches!(block, Block::ToolCall(_)));
@@ -150,15 +119,80 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
     } else {
         FinishReason::EndOfTurn
     };
-    Ok(Response {
-        id: reply.id.to_text(),
-        model: reply.model.to_text(),
-        blocks,
-        finish: finish.unwrap_or(seen),
-        usage: reply_usage(reply.usage, reply.service_tier.as_deref()),
-        service_tier: reply.service_tier.filled().map(str::to_owned),
-        losses: Vec::new(),
-    })
+    Ok((blocks, finish.unwrap_or(seen)))
+}
+
+/// Lays the tokens on the text that they are of.
+fn put_tokens(said: logprobs::Said, blocks: &mut [Block], losses: &mut Vec<Loss>) {
+    let text = blocks.iter_mut().find_map(|block| match block {
+        Block::Text { logprobs, .. } => Some(logprobs),
+        _ => None,
+    });
+    let mut lost = said.lost;
+    match text {
+        Some(logprobs) => *logprobs = said.tokens,
+        None if said.tokens.is_empty() => {}
+        None => lost = lost.or(Some("They belong to no text.")),
+    }
+    losses.extend(lost.map(|reason| dropped("choices[0].logprobs", reason)));
+}
+
+fn parse_prose(message: &Delta<'_>, blocks: &mut Vec<Block>) {
+    let reasoning = message
+        .reasoning_content
+        .filled()
+        .or(message.reasoning.filled());
+    let reasoning = reasoning.or(Some(&*message.content.thinking).filter(|text| !text.is_empty()));
+    if let Some(text) = reasoning {
+        blocks.push(Block::Reasoning {
+            text: text.to_owned(),
+            signature: None,
+        });
+    }
+    if let Some(text) = message
+        .content
+        .text
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    {
+        let annotations = message.annotations.iter().flatten();
+        blocks.push(Block::Text {
+            text: text.to_owned(),
+            citations: annotations
+                .filter_map(|annotation| cite::citation(annotation, 0))
+                .collect(),
+            logprobs: Vec::new(),
+        });
+    }
+    if let Some(text) = message.refusal.filled() {
+        blocks.push(Block::Refusal(text.to_owned()));
+    }
+}
+
+fn parse_calls(
+    message: &Delta<'_>,
+    reply_id: &str,
+    was_cut: bool,
+    blocks: &mut Vec<Block>,
+) -> Result<()> {
+    for (i, call) in message.tool_calls.iter().flatten().enumerate() {
+        blocks.push(Block::ToolCall(parse_call(call, reply_id, i, was_cut)?));
+    }
+    if let Some(function) = &message.function_call {
+        let name = function.name.to_text();
+        let arguments = function
+            .arguments
+            .0
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned();
+        blocks.push(Block::ToolCall(ToolCall {
+            id: ids::made_call_id(reply_id, &name, 0),
+            name,
+            arguments,
+        }));
+    }
+    Ok(())
 }
 
 fn parse_call(
@@ -219,7 +253,7 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
         let mut choice = choices.object();
         choice.put("index", &0);
         put_message(&mut choice, response, options);
-        choice.put("logprobs", &());
+        logprobs::put(&mut choice, &tokens(&response.blocks));
         choice.put("finish_reason", finish_name(&response.finish));
     }
     if response.usage.provenance != Provenance::Unknown {
@@ -231,6 +265,15 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     );
     drop(body);
     out
+}
+
+/// The tokens of all texts, which are one text here.
+fn tokens(blocks: &[Block]) -> Vec<TokenLogprob> {
+    let lists = blocks.iter().filter_map(|block| match block {
+        Block::Text { logprobs, .. } => Some(logprobs),
+        _ => None,
+    });
+    lists.flatten().cloned().collect()
 }
 
 /// `standard` is the other vendor's word for `default`.
@@ -251,6 +294,7 @@ fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOpt
                 Block::Text {
                     text: more,
                     citations,
+                    ..
                 } => {
                     let (start, length) = (cite::length(&text), cite::length(more));
                     cite::put_annotations(&mut annotations, citations, start, length);

@@ -4,14 +4,14 @@
 use tollgate_base::{Error, Provenance, ServiceTier, Usage};
 
 use super::{
-    cite, parse_error,
+    cite, logprobs, parse_error,
     wire::{Annotation, Choice, Chunk, Delta, FunctionFragment, tier},
 };
 use crate::{
     Decoder,
     frame::Frame,
     ids,
-    ir::{self, BlockStart, Event, FinishReason, dropped},
+    ir::{self, BlockStart, Event, FinishReason, TokenLogprob, dropped},
 };
 
 /// Tool calls in one reply; a provider that sends more is broken (reliability E07).
@@ -34,6 +34,10 @@ pub(crate) struct ChatDecoder {
     /// Characters of the text before the open block, and of all of it: sources are counted in them.
     text_start: u64,
     text_length: u64,
+    /// Tokens of the text that comes next.
+    tokens: Vec<TokenLogprob>,
+    /// Tokens that no other dialect has a place for were told to be lost.
+    has_lost_tokens: bool,
     has_refused: bool,
     finish: Option<FinishReason>,
     partial: Option<Usage>,
@@ -162,6 +166,9 @@ impl ChatDecoder {
     }
 
     fn read_choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+        if choice.logprobs.is_some() {
+            self.read_logprobs(&choice, out);
+        }
         if let Some(text) = choice.text.filled() {
             self.prose(Prose::Text, text, out);
         }
@@ -222,6 +229,47 @@ impl ChatDecoder {
         Ok(())
     }
 
+    /// Tokens belong to the text that comes with them, or that they are the beginning of. Those of reasoning and
+    /// of calls have no place in a reply.
+    fn read_logprobs(&mut self, choice: &Choice<'_>, out: &mut Vec<Event>) {
+        let said = logprobs::read(choice.logprobs);
+        let is_elsewhere = choice.delta.as_ref().is_some_and(|delta| {
+            let has_text = delta
+                .content
+                .text
+                .as_deref()
+                .is_some_and(|it| !it.is_empty());
+            let has_reasoning = delta.reasoning_content.filled().is_some()
+                || delta.reasoning.filled().is_some()
+                || !delta.content.thinking.is_empty();
+            let has_calls = delta.tool_calls.is_some() || delta.function_call.is_some();
+            !has_text && (has_reasoning || has_calls)
+        });
+        if is_elsewhere {
+            if !said.tokens.is_empty() {
+                self.lose_tokens("Only those of the text are told.", out);
+            }
+        } else {
+            self.tokens.extend(said.tokens);
+        }
+        if let Some(reason) = said.lost {
+            self.lose_tokens(reason, out);
+        }
+    }
+
+    fn lose_tokens(&mut self, reason: &str, out: &mut Vec<Event>) {
+        if !std::mem::replace(&mut self.has_lost_tokens, true) {
+            out.push(Event::Lost(dropped("choices[0].logprobs", reason)));
+        }
+    }
+
+    fn tell_tokens(&mut self, index: usize, out: &mut Vec<Event>) {
+        if !self.tokens.is_empty() {
+            let delta = ir::Delta::Logprobs(std::mem::take(&mut self.tokens));
+            out.push(Event::Delta { index, delta });
+        }
+    }
+
     fn prose(&mut self, prose: Prose, text: &str, out: &mut Vec<Event>) {
         if !self.calls.is_empty() {
             match self.held.last_mut() {
@@ -269,6 +317,7 @@ impl ChatDecoder {
         };
         if prose == Prose::Text {
             self.text_length += cite::length(&text);
+            self.tell_tokens(index, out);
         }
         out.push(Event::Delta {
             index,
@@ -383,7 +432,10 @@ impl ChatDecoder {
     }
 
     fn close_prose(&mut self, out: &mut Vec<Event>) {
-        if let Some((_, index)) = self.open.take() {
+        if let Some((prose, index)) = self.open.take() {
+            if prose == Prose::Text {
+                self.tell_tokens(index, out);
+            }
             out.push(Event::BlockEnd { index });
         }
     }
@@ -403,6 +455,9 @@ impl ChatDecoder {
             self.tell(prose, text, out);
         }
         self.close_prose(out);
+        if !self.tokens.is_empty() {
+            self.lose_tokens("They belong to no text.", out);
+        }
         self.finish = Some(finish.clone());
         out.push(Event::Finish(finish));
         if let Some(partial) = self.partial.take() {

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, IgnoredAny, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use tollgate_base::{Provenance, ServiceTier, Usage};
 
 use crate::json::{Count, Text};
@@ -47,6 +48,9 @@ pub(crate) struct Choice<'a> {
     /// vLLM: the stop string that was hit.
     #[serde(borrow, default)]
     pub(crate) stop_reason: Text<'a>,
+    /// Read by `logprobs.rs`.
+    #[serde(borrow, default)]
+    pub(crate) logprobs: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +225,8 @@ pub(crate) struct ReplyChoice<'a> {
     pub(crate) finish_reason: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) stop_reason: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) logprobs: Option<&'a RawValue>,
 }
 
 /// As much of a whole reply as its forwarding needs: what was said is crossed and not read.
@@ -491,7 +497,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Arguments<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let raw = <&serde_json::value::RawValue>::deserialize(from)?.get();
+        let raw = <&RawValue>::deserialize(from)?.get();
         let text = match raw.as_bytes().first() {
             Some(b'"') => {
                 let text: Text<'a> = serde_json::from_str(raw).map_err(de::Error::custom)?;
@@ -506,7 +512,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Arguments<'a> {
 
 impl<'de> Deserialize<'de> for Index {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let raw = <&serde_json::value::RawValue>::deserialize(from)?.get();
+        let raw = <&RawValue>::deserialize(from)?.get();
         Ok(Self(raw.trim_matches('"').parse().ok()))
     }
 }

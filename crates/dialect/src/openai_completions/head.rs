@@ -27,6 +27,7 @@ pub(crate) fn read_head(raw: &RawObject) -> Result<Head> {
     checks::stops(raw, "stop", true)?;
     checks::integer(raw, "seed")?;
     openai_chat::read_logit_bias(raw)?;
+    // The vendor tells 5 at most, other servers of the dialect more.
     checks::whole_in(raw, "logprobs", 0..=100)?;
     checks::flag(raw, "echo")?;
     checks::text(raw, "user", 256)?;

@@ -2,6 +2,7 @@
 //! and usage are those of chat; a single prompt may also be answered by a chat model, through the IR.
 
 mod head;
+mod logprobs;
 mod request;
 mod response;
 

@@ -4,7 +4,7 @@ use tollgate_base::{Error, Result};
 
 use super::head::read_head;
 use crate::{
-    Dialect, RawObject, Rendered, Target,
+    Dialect, EncodeOptions, RawObject, Rendered, Target,
     ir::{Message, Part, Request, Role, raw_json},
     json::{Json, Object, Shape},
     openai_chat,
@@ -12,6 +12,8 @@ use crate::{
 
 /// What the dialect gives when the caller names no maximum.
 const DEFAULT_MAX_TOKENS: u64 = 16;
+/// The most alternatives to a token that a chat model tells.
+const TOP_LIMIT: u64 = 20;
 
 /// The fields that the IR says, or that are refused.
 const SAID: [&str; 18] = [
@@ -37,37 +39,17 @@ const SAID: [&str; 18] = [
 
 pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
     read_head(raw)?;
-    let is_set = |name: &str| {
-        let value = raw.json(name).map(|value| (value.shape(), value.text()));
-        value.is_some_and(|(shape, text)| match shape {
-            Shape::Bool => text == "true",
-            Shape::String => text != "\"\"",
-            _ => true,
-        })
-    };
-    for name in ["suffix", "echo", "logprobs"] {
-        if is_set(name) {
-            let text = format!(
-                "`{name}` needs a completion model, and a chat model answers here. Leave it out."
-            );
-            return Err(Error::unsupported(name, text));
-        }
-    }
-    if raw
-        .json("best_of")
-        .and_then(Json::as_u64)
-        .is_some_and(|n| n > 1)
-    {
-        let text =
-            "`best_of` needs a completion model, and a chat model answers here. Leave it out.";
-        return Err(Error::unsupported("best_of", text));
-    }
+    check_can_be_chat(raw)?;
     let text = prompt(raw)?;
     let mut request = Request {
         origin: Some(Dialect::OpenAiCompletions),
         ..openai_chat::parse_scalars(raw)
     };
     request.raw_prompt = true;
+    request.logprobs = raw
+        .json("logprobs")
+        .and_then(Json::as_u64)
+        .and_then(|n| u32::try_from(n).ok());
     request.max_output_tokens = request.max_output_tokens.or(Some(DEFAULT_MAX_TOKENS));
     request.messages = vec![Message {
         role: Role::User,
@@ -81,6 +63,50 @@ pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
         .map(|(name, value)| (name.to_owned(), raw_json(value)))
         .collect();
     Ok(request)
+}
+
+/// Refuses what only a completion model can do.
+fn check_can_be_chat(raw: &RawObject) -> Result<()> {
+    let needs = |name: &str| {
+        let text = format!(
+            "`{name}` needs a completion model, and a chat model answers here. Leave it out."
+        );
+        Err(Error::unsupported(name, text))
+    };
+    let is_empty = |value: Json<'_>| value.shape() == Shape::String && value.text() == "\"\"";
+    if raw.json("suffix").is_some_and(|suffix| !is_empty(suffix)) {
+        return needs("suffix");
+    }
+    if raw
+        .json("best_of")
+        .and_then(Json::as_u64)
+        .is_some_and(|n| n > 1)
+    {
+        return needs("best_of");
+    }
+    let Some(top) = raw.json("logprobs").and_then(Json::as_u64) else {
+        return Ok(());
+    };
+    if top > TOP_LIMIT {
+        let text = format!("The model tells at most {TOP_LIMIT} tokens at each place.");
+        return Err(Error::unsupported("logprobs", text));
+    }
+    if is_echo(raw) {
+        // Those of the prompt's tokens, which is what this is asked for.
+        let text = "`echo` with `logprobs` needs a completion model, and a chat model answers here. Leave one of them out.";
+        return Err(Error::unsupported("echo", text));
+    }
+    Ok(())
+}
+
+fn is_echo(raw: &RawObject) -> bool {
+    raw.json("echo").and_then(Json::as_bool) == Some(true)
+}
+
+/// The prompt that comes before the answer, for a caller who asked for it.
+pub(super) fn echoed(options: &EncodeOptions) -> Option<String> {
+    let raw = options.request.as_ref().filter(|raw| is_echo(raw))?;
+    prompt(raw).ok()
 }
 
 /// The one prompt there is.
@@ -145,6 +171,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         if request.candidates > 1 {
             body.put("n", &request.candidates);
         }
+        body.put_some("logprobs", request.logprobs);
         body.put_some("user", request.user.as_ref());
         if request.stream {
             body.put("stream", &true);

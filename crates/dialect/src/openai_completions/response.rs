@@ -4,25 +4,19 @@
 use bytes::BytesMut;
 use tollgate_base::{Provenance, Usage};
 
+use super::{logprobs, request::echoed};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{Block, Delta, Event, FinishReason, Response},
-    json::Object,
+    ir::{Block, Delta, Event, FinishReason, Response, TokenLogprob},
+    json::{List, Object},
     openai_chat::wire::UsageOut,
 };
 
 const PREFIX: &str = "cmpl-";
 
 pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> Vec<u8> {
-    let text: String = response
-        .blocks
-        .iter()
-        .filter_map(|block| match block {
-            Block::Text { text, .. } | Block::Refusal(text) => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    let mut out = Vec::with_capacity(256 + text.len());
+    let echo = echoed(options).unwrap_or_default();
+    let mut out = Vec::with_capacity(256);
     let mut body = Object::new(&mut out);
     put_head(
         &mut body,
@@ -30,12 +24,34 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
         options.created,
         &response.model,
     );
-    put_choice(&mut body, &text, Some(&response.finish));
+    {
+        let mut choices = body.list("choices");
+        put_answer(&mut choices, &echo, &response.blocks, &response.finish);
+    }
     if response.usage.provenance != Provenance::Unknown {
         body.put("usage", &UsageOut::new(&response.usage));
     }
     drop(body);
     out
+}
+
+fn put_answer(choices: &mut List<'_>, echo: &str, blocks: &[Block], finish: &FinishReason) {
+    let (mut text, mut tokens) = (echo.to_owned(), Vec::new());
+    for block in blocks {
+        match block {
+            Block::Text {
+                text: more,
+                logprobs,
+                ..
+            } => {
+                text.push_str(more);
+                tokens.extend_from_slice(logprobs);
+            }
+            Block::Refusal(more) => text.push_str(more),
+            Block::Reasoning { .. } | Block::RedactedReasoning { .. } | Block::ToolCall(_) => {}
+        }
+    }
+    put_choice(choices, &text, (&tokens, &mut length(echo)), Some(finish));
 }
 
 fn put_head(body: &mut Object<'_>, id: &str, created: u64, model: &str) {
@@ -45,7 +61,13 @@ fn put_head(body: &mut Object<'_>, id: &str, created: u64, model: &str) {
     body.put("model", model);
 }
 
-fn put_choice(body: &mut Object<'_>, text: &str, finish: Option<&FinishReason>) {
+/// Writes a choice. With the tokens comes the place where they begin.
+fn put_choice(
+    choices: &mut List<'_>,
+    text: &str,
+    (tokens, offset): (&[TokenLogprob], &mut u64),
+    finish: Option<&FinishReason>,
+) {
     let finish = finish.map(|finish| match finish {
         FinishReason::MaxTokens | FinishReason::ContextFull => "length",
         FinishReason::Refusal => "content_filter",
@@ -54,12 +76,15 @@ fn put_choice(body: &mut Object<'_>, text: &str, finish: Option<&FinishReason>) 
         | FinishReason::ToolCalls
         | FinishReason::Paused => "stop",
     });
-    let mut choices = body.list("choices");
     let mut choice = choices.object();
     choice.put("text", text);
     choice.put("index", &0);
-    choice.put("logprobs", &());
+    logprobs::put(&mut choice, tokens, offset);
     choice.put("finish_reason", &finish);
+}
+
+fn length(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
 /// Writes `text_completion` objects as a stream.
@@ -68,6 +93,10 @@ pub(crate) struct CompletionEncoder {
     options: EncodeOptions,
     id: String,
     model: String,
+    /// Tokens of the text that is told next.
+    tokens: Vec<TokenLogprob>,
+    /// Characters of the text before them.
+    offset: u64,
     usage: Option<Usage>,
     has_finished: bool,
     has_failed: bool,
@@ -79,6 +108,8 @@ impl CompletionEncoder {
             options,
             id: String::new(),
             model: String::new(),
+            tokens: Vec::new(),
+            offset: 0,
             usage: None,
             has_finished: false,
             has_failed: false,
@@ -96,6 +127,25 @@ impl CompletionEncoder {
         out.extend_from_slice(&text);
         out.extend_from_slice(b"\n\n");
     }
+
+    /// Writes a piece of the answer, with the tokens that wait for it.
+    fn piece(&mut self, text: &str, finish: Option<&FinishReason>, out: &mut BytesMut) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let mut offset = self.offset;
+        self.frame(out, |body| {
+            let mut choices = body.list("choices");
+            put_choice(&mut choices, text, (&tokens, &mut offset), finish);
+        });
+        self.offset = offset;
+    }
+
+    /// The prompt comes before the answer where the caller asked for it.
+    fn begin(&mut self, out: &mut BytesMut) {
+        if let Some(prompt) = echoed(&self.options) {
+            self.piece(&prompt, None, out);
+            self.offset = length(&prompt);
+        }
+    }
 }
 
 impl Encoder for CompletionEncoder {
@@ -107,17 +157,21 @@ impl Encoder for CompletionEncoder {
             Event::Start { id, model } => {
                 self.id = ids::reply_id(PREFIX, id, &self.options.id_suffix);
                 self.model.clone_from(model);
+                self.begin(out);
             }
             Event::Delta {
                 delta: Delta::Text(text) | Delta::Refusal(text),
                 ..
-            } => {
-                self.frame(out, |body| put_choice(body, text, None));
-            }
+            } => self.piece(text, None, out),
+            Event::Delta {
+                delta: Delta::Logprobs(tokens),
+                ..
+            } => self.tokens.extend_from_slice(tokens),
+            Event::BlockEnd { .. } if !self.tokens.is_empty() => self.piece("", None, out),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => {
                 self.has_finished = true;
-                self.frame(out, |body| put_choice(body, "", Some(finish)));
+                self.piece("", Some(finish), out);
             }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::Error(_) => self.has_failed = true,

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     EncodeOptions, Encoder,
-    ir::{Block, BlockStart, Citation, Delta, Event, FinishReason, Issuer},
+    ir::{Block, BlockStart, Citation, Delta, Event, FinishReason, Issuer, TokenLogprob},
     json::Object,
+    openai_chat::logprobs::{Bytes, put_list},
 };
 
 /// Writes Responses events. An error is not written here: who sends the stream ends it with one, and then
@@ -25,6 +26,8 @@ pub(crate) struct ResponsesEncoder {
     model: String,
     /// By the number of the block.
     items: Vec<OutputItem>,
+    /// Tokens of the text that is told next.
+    tokens: Vec<TokenLogprob>,
     sequence: u64,
     usage: Usage,
     finish: Option<FinishReason>,
@@ -40,6 +43,7 @@ impl ResponsesEncoder {
             id: String::new(),
             model: String::new(),
             items: Vec::new(),
+            tokens: Vec::new(),
             sequence: 0,
             usage: Usage::default(),
             finish: None,
@@ -135,13 +139,18 @@ impl ResponsesEncoder {
         match (&mut item.said, delta) {
             (Said::Text { text, .. }, Delta::Text(more)) => {
                 text.push_str(more);
-                let name = "response.output_text.delta";
-                self.item_event(name, index, Some("content_index"), out, |body| {
-                    body.put("delta", more);
-                    body.list("logprobs");
-                });
+                self.text(index, more, out);
             }
-            (Said::Text { text, citations }, Delta::Citation(citation)) => {
+            (Said::Text { logprobs, .. }, Delta::Logprobs(tokens)) => {
+                logprobs.extend_from_slice(tokens);
+                self.tokens.extend_from_slice(tokens);
+            }
+            (
+                Said::Text {
+                    text, citations, ..
+                },
+                Delta::Citation(citation),
+            ) => {
                 let text = text.clone();
                 citations.push(citation.clone());
                 let n = citations.iter().filter(|it| it.url.is_some()).count();
@@ -181,6 +190,16 @@ impl ResponsesEncoder {
         }
     }
 
+    /// A piece of the text, with its tokens.
+    fn text(&mut self, index: usize, more: &str, out: &mut BytesMut) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let name = "response.output_text.delta";
+        self.item_event(name, index, Some("content_index"), out, |body| {
+            body.put("delta", more);
+            put_list(&mut body.list("logprobs"), &tokens, Bytes::Untold);
+        });
+    }
+
     fn citation(
         &mut self,
         index: usize,
@@ -218,11 +237,15 @@ impl ResponsesEncoder {
             return;
         };
         match &item.said {
-            Said::Text { text, .. } => {
+            Said::Text { text, logprobs, .. } => {
+                if !self.tokens.is_empty() {
+                    // They add nothing that could be told with them.
+                    self.text(index, "", out);
+                }
                 let within = Some("content_index");
                 self.item_event("response.output_text.done", index, within, out, |body| {
                     body.put("text", text);
-                    body.list("logprobs");
+                    put_list(&mut body.list("logprobs"), logprobs, Bytes::Untold);
                 });
                 self.end_part(index, &item, out);
             }

@@ -4,8 +4,9 @@
 use super::custom::{self, Peculiar};
 use crate::{
     NameMap, ids,
-    ir::{Block, Citation, Issuer},
+    ir::{Block, Citation, Issuer, TokenLogprob},
     json::{List, Object},
+    openai_chat::logprobs::{Bytes, put_list},
 };
 
 const CALL_ID_LIMIT: usize = 64;
@@ -22,6 +23,7 @@ pub(super) enum Said {
     Text {
         text: String,
         citations: Vec<Citation>,
+        logprobs: Vec<TokenLogprob>,
     },
     Refusal(String),
     Reasoning {
@@ -49,9 +51,14 @@ impl OutputItem {
         tools: &Peculiar,
     ) -> Self {
         let said = match block {
-            Block::Text { text, citations } => Said::Text {
+            Block::Text {
+                text,
+                citations,
+                logprobs,
+            } => Said::Text {
                 text: text.clone(),
                 citations: citations.clone(),
+                logprobs: logprobs.clone(),
             },
             Block::Refusal(text) => Said::Refusal(text.clone()),
             Block::Reasoning { text, signature } => Said::Reasoning {
@@ -193,7 +200,11 @@ impl Said {
     /// The one part of a message.
     pub(super) fn put_part(&self, out: &mut Object<'_>) {
         match self {
-            Said::Text { text, citations } => {
+            Said::Text {
+                text,
+                citations,
+                logprobs,
+            } => {
                 out.put("type", "output_text");
                 out.put("text", text);
                 {
@@ -202,7 +213,7 @@ impl Said {
                         put_annotation(&mut annotations.object(), citation, text);
                     }
                 }
-                out.list("logprobs");
+                put_list(&mut out.list("logprobs"), logprobs, Bytes::OrEmpty);
             }
             Said::Refusal(text) => {
                 out.put("type", "refusal");

@@ -14,6 +14,7 @@ use crate::{
     EncodeOptions, Loss, Reading, anthropic, ids,
     ir::{self, Block, FinishReason, Issuer, Response, ToolCall, dropped, sealed_reasoning},
     json::Object,
+    openai_chat::logprobs::read_list,
 };
 
 /// Usage and end of a whole reply. One that is still being made has no end yet.
@@ -139,6 +140,7 @@ fn part_block(part: &Part<'_>) -> Option<Block> {
         citations: annotations
             .map(super::wire::Annotation::to_citation)
             .collect(),
+        logprobs: read_list(part.logprobs),
     })
 }
 

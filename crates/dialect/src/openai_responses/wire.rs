@@ -100,6 +100,9 @@ pub(super) struct Part<'a> {
     pub(super) refusal: Text<'a>,
     #[serde(borrow, default, deserialize_with = "lenient")]
     pub(super) annotations: Option<Vec<Annotation<'a>>>,
+    /// Read by `openai_chat/logprobs.rs`.
+    #[serde(borrow, default)]
+    pub(super) logprobs: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +142,9 @@ pub(super) struct StreamEvent<'a> {
     pub(super) delta: Text<'a>,
     #[serde(borrow, default)]
     pub(super) text: Text<'a>,
+    /// The tokens of a piece of the text, or of all of it.
+    #[serde(borrow, default)]
+    pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) refusal: Text<'a>,
     #[serde(borrow, default)]

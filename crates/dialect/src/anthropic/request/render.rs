@@ -66,7 +66,7 @@ fn check_can_be_said(request: &Request) -> Result<()> {
     if request.logprobs.is_some() {
         return Err(Error::unsupported(
             "logprobs",
-            "The model gives no log-probabilities. Leave `logprobs` out.",
+            "The model gives no log-probabilities. Leave them out.",
         ));
     }
     if request.stop.iter().any(|text| text.trim().is_empty()) {

@@ -211,14 +211,7 @@ fn parse_config(config: Json<'_>, request: &mut Request) -> Result<()> {
         };
         request.stop.push(text.into_owned());
     }
-    if flag(config, "responseLogprobs", CONFIG)? == Some(true) {
-        let text =
-            "Log-probabilities cannot be translated from this model. Leave `responseLogprobs` out.";
-        return Err(Error::unsupported(
-            "generationConfig.responseLogprobs",
-            text,
-        ));
-    }
+    request.logprobs = parse_logprobs(config)?;
     for modality in field(config, "responseModalities")
         .into_iter()
         .flat_map(Json::items)
@@ -246,6 +239,17 @@ fn parse_config(config: Json<'_>, request: &mut Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn parse_logprobs(config: Json<'_>) -> Result<Option<u32>> {
+    let is_asked = flag(config, "responseLogprobs", CONFIG)?.unwrap_or(false);
+    let top = integer(config, "logprobs", CONFIG, 0..=20)?;
+    if top.is_some() && !is_asked {
+        let text = "`logprobs` needs `responseLogprobs` to be true.";
+        return Err(Error::invalid_value("generationConfig.logprobs", text));
+    }
+    let top = top.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    Ok(is_asked.then_some(top))
 }
 
 fn parse_output(config: Json<'_>) -> Result<OutputFormat> {

@@ -49,12 +49,6 @@ fn check_can_be_said(request: &Request) -> Result<()> {
             "The model gives one answer. Send the request `n` times.",
         ));
     }
-    if request.logprobs.is_some() {
-        return Err(Error::unsupported(
-            "logprobs",
-            "Log-probabilities cannot be translated from this model. Leave `logprobs` out.",
-        ));
-    }
     if request.max_output_tokens == Some(0) {
         let text = "The model cannot be asked for no tokens. Ask for at least one.";
         return Err(Error::unsupported("max_tokens", text));
@@ -175,6 +169,10 @@ fn put_config(
         put_sampling(&mut config, request, target, losses)?;
         if !request.stop.is_empty() {
             config.put("stopSequences", &request.stop);
+        }
+        if let Some(top) = request.logprobs {
+            config.put("responseLogprobs", &true);
+            config.put_some("logprobs", (top > 0).then_some(top));
         }
         put_output(&mut config, request, target, losses)?;
         if let Some(plan) = thinking::plan(request, target, losses) {

@@ -29,6 +29,7 @@ pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
         model: head.model,
         max_output_tokens: head.max_output_tokens,
         candidates: 1,
+        logprobs: logprobs(raw),
         stream: head.stream,
         parallel_tool_calls: raw.json("parallel_tool_calls").and_then(Json::as_bool),
         user: text("safety_identifier").or_else(|| text("user")),
@@ -54,7 +55,7 @@ pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
     Ok(request)
 }
 
-/// Refuses what only a server can do that keeps state, and what the translated reply cannot hold.
+/// Refuses what only a server can do that keeps state.
 fn check_is_done_here(raw: &RawObject) -> Result<()> {
     for name in ["previous_response_id", "conversation"] {
         if raw.json(name).is_some() {
@@ -72,24 +73,18 @@ fn check_is_done_here(raw: &RawObject) -> Result<()> {
         let text = "A stored prompt belongs to the provider that keeps it, and another one answers for this model. Send the text of it in `input`.";
         return Err(Error::unsupported("prompt", text));
     }
-    let wants_logprobs = raw
+    Ok(())
+}
+
+/// Log-probabilities are asked for by what the reply shall include, or by how many alternatives it shall name.
+fn logprobs(raw: &RawObject) -> Option<u32> {
+    let is_included = raw
         .json("include")
         .into_iter()
         .flat_map(Json::items)
         .any(|name| name.text() == "\"message.output_text.logprobs\"");
     let top = raw.json("top_logprobs").and_then(Json::as_u64).unwrap_or(0);
-    if wants_logprobs || top > 0 {
-        let (path, text) = (
-            if wants_logprobs {
-                "include"
-            } else {
-                "top_logprobs"
-            },
-            "Log-probabilities cannot be translated from this model. Leave them out.",
-        );
-        return Err(Error::unsupported(path, text));
-    }
-    Ok(())
+    (is_included || top > 0).then(|| u32::try_from(top).unwrap_or(u32::MAX))
 }
 
 fn parse_tools(raw: &RawObject, request: &mut Request) -> Result<()> {

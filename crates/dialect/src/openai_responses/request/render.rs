@@ -64,10 +64,6 @@ fn check_can_be_said(request: &Request) -> Result<()> {
         let text = "The provider's dialect has no stop sequences. Leave them out.";
         return Err(Error::unsupported(request.stop_path(), text));
     }
-    if request.logprobs.is_some() {
-        let text = "Log-probabilities cannot be translated from this model. Leave them out.";
-        return Err(Error::unsupported("logprobs", text));
-    }
     if request.max_output_tokens == Some(0) {
         let text = "The model cannot be asked for no output at all. Ask for at least 1 token.";
         return Err(Error::unsupported("max_tokens", text));
@@ -367,9 +363,19 @@ impl Writer<'_> {
         if knows {
             body.put("store", &false);
         }
-        if self.target.traits.reasoning != Some(false) {
-            body.put("include", &["reasoning.encrypted_content"]);
+        let reasoning = self.target.traits.reasoning != Some(false);
+        let logprobs = self.request.logprobs;
+        let include: Vec<&str> = [
+            reasoning.then_some("reasoning.encrypted_content"),
+            logprobs.map(|_| "message.output_text.logprobs"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if !include.is_empty() {
+            body.put("include", &include);
         }
+        body.put_some("top_logprobs", logprobs.filter(|top| *top > 0));
         if let Some(user) = self.request.user.as_deref().filter(|user| !user.is_empty()) {
             let field = if knows { "safety_identifier" } else { "user" };
             let is_of_vendor = self.is_own() || self.request.origin == Some(Dialect::OpenAiChat);

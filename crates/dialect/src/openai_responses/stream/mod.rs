@@ -5,6 +5,7 @@ mod items;
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use tollgate_base::{Error, Result};
 
 use super::{
@@ -15,7 +16,8 @@ use super::{
 use crate::{
     Decoder,
     frame::Frame,
-    ir::{self, BlockStart, Citation, Delta, Event},
+    ir::{self, BlockStart, Citation, Delta, Event, dropped},
+    openai_chat::logprobs::read_list,
 };
 
 /// Reads a stream of Responses events.
@@ -66,6 +68,7 @@ enum Prose {
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
     has_text: bool,
+    has_tokens: bool,
     citations: usize,
     /// The part of the summary that was told last.
     summary: u64,
@@ -185,8 +188,14 @@ impl ResponsesDecoder {
             prose: Prose::Reasoning,
         };
         match name {
-            "output_text.delta" => self.text(place(Prose::Text), event.delta.filled(), out),
-            "output_text.done" => self.last_text(place(Prose::Text), event.text.filled(), out),
+            "output_text.delta" => {
+                self.tokens(place(Prose::Text), event.logprobs, out);
+                self.text(place(Prose::Text), event.delta.filled(), out);
+            }
+            "output_text.done" => {
+                self.last_tokens(place(Prose::Text), event.logprobs, out);
+                self.last_text(place(Prose::Text), event.text.filled(), out);
+            }
             "refusal.delta" => self.text(place(Prose::Refusal), event.delta.filled(), out),
             "refusal.done" => self.last_text(place(Prose::Refusal), event.refusal.filled(), out),
             "output_text.annotation.added" => {
@@ -243,6 +252,33 @@ impl ResponsesDecoder {
         self.tell(place, delta, out);
     }
 
+    /// The tokens of the text that follows. They may come alone: not every token ends a character.
+    fn tokens(&mut self, place: Place, raw: Option<&RawValue>, out: &mut Vec<Event>) {
+        let tokens = read_list(raw);
+        if !tokens.is_empty() {
+            self.told.entry(place).or_default().has_tokens = true;
+            self.tell(place, Delta::Logprobs(tokens), out);
+        }
+    }
+
+    /// The tokens of the whole text, for those who told none with its pieces.
+    fn last_tokens(&mut self, place: Place, raw: Option<&RawValue>, out: &mut Vec<Event>) {
+        let told = self.told.get(&place).copied().unwrap_or_default();
+        if told.has_tokens {
+            return;
+        }
+        let is_open = self.open.is_some_and(|(open, _)| open == place);
+        if is_open || !told.has_text {
+            self.tokens(place, raw, out);
+        } else if !read_list(raw).is_empty() {
+            self.told.entry(place).or_default().has_tokens = true;
+            out.push(Event::Lost(dropped(
+                format!("output[{}].content.logprobs", place.item),
+                "They came apart from the text they belong to.",
+            )));
+        }
+    }
+
     /// The whole text, for those who sent no piece of it.
     fn last_text(&mut self, place: Place, text: Option<&str>, out: &mut Vec<Event>) {
         if !self.told.get(&place).is_some_and(|told| told.has_text) {
@@ -276,6 +312,7 @@ impl ResponsesDecoder {
         if part.kind.as_deref() != Some("output_text") {
             return;
         }
+        self.last_tokens(place, part.logprobs, out);
         self.last_text(place, part.text.filled(), out);
         let told = self.told.get(&place).map_or(0, |told| told.citations);
         for annotation in part.annotations.iter().flatten().skip(told) {
