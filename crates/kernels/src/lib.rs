@@ -151,6 +151,11 @@ impl Cpu {
     pub fn gelu(self, gates: &mut [f32], others: &[f32]) {
         dispatch!(self, gelu(gates, others));
     }
+
+    /// GELU itself, by the error function, of every number.
+    pub fn gelu_exact(self, numbers: &mut [f32]) {
+        dispatch!(self, gelu_exact(numbers));
+    }
 }
 
 #[cfg(test)]

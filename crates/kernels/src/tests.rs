@@ -204,3 +204,24 @@ fn weights_of_scores_sum_to_one() {
         assert!(scores[3] > scores[1]);
     }
 }
+
+#[test]
+fn both_forms_of_gelu_are_near_each_other_and_the_exact_one_is_exact() {
+    // The middle of the normal distribution's table.
+    let exact = [(1.0, 0.841_344_7), (-1.0, -0.158_655_3), (2.0, 1.954_499_7)];
+    for cpu in Cpu::all() {
+        let numbers: Vec<f32> = (-400..400_i16).map(|i| f32::from(i) / 80.0).collect();
+        let mut found = numbers.clone();
+        cpu.gelu_exact(&mut found);
+        let mut other = numbers.clone();
+        cpu.gelu(&mut other, &vec![1.0; numbers.len()]);
+        for (a, b) in found.iter().zip(&other) {
+            assert!((a - b).abs() < 1e-3, "{cpu:?}: {a} {b}");
+        }
+        for (x, expect) in exact {
+            let mut found = [x];
+            cpu.gelu_exact(&mut found);
+            assert!((found[0] - expect).abs() < 1e-6, "{cpu:?}: {found:?}");
+        }
+    }
+}
