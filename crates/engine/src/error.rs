@@ -63,6 +63,34 @@ impl EngineError {
         }
     }
 
+    /// A text to embed; `index` is its place in the caller's list.
+    pub(crate) fn input_too_long(index: usize, n_tokens: u32, window: u32) -> EngineError {
+        EngineError {
+            kind: ErrorKind::ContextOverflow {
+                prompt_tokens: n_tokens,
+                max_output: 0,
+                window,
+            },
+            message: format!(
+                "input {index} has {n_tokens} tokens and the model's window {window}; shorten or split it"
+            ),
+        }
+    }
+
+    pub(crate) fn embeds_only(id: &str) -> EngineError {
+        EngineError::unsupported(
+            "generation",
+            format!("model {id} gives embeddings only; ask a model that writes text"),
+        )
+    }
+
+    pub(crate) fn writes_only(id: &str) -> EngineError {
+        EngineError::unsupported(
+            "embeddings",
+            format!("model {id} writes text; it gives no embeddings"),
+        )
+    }
+
     pub(crate) fn invalid(param: &'static str, message: impl Into<String>) -> EngineError {
         EngineError {
             kind: ErrorKind::InvalidParameter { param },

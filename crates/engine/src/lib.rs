@@ -2,7 +2,8 @@
 //!
 //! Owns everything from a model file to text: the GGUF reader (`gguf`), the tokenizer, the chat template, the network
 //! (`model`), the order and meaning of the sampling parameters (`sampling`), stop sequences and whole characters
-//! (`text`), what a reply means (`reply`, `answer`), and the one thread that runs a batch of ragged sequences (`batch`, `worker`).
+//! (`text`), what a reply means (`reply`, `answer`), vectors for texts (`embedding`), and the one thread that runs a batch of
+//! ragged sequences or of texts (`batch`, `worker`).
 //! It carries a tiny model of its own that answers questions about Tollgate.
 //!
 //! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
@@ -15,6 +16,7 @@
 mod answer;
 mod batch;
 mod conversation;
+mod embedding;
 mod engine;
 mod error;
 mod generation;
@@ -32,10 +34,11 @@ mod tokenizer;
 mod worker;
 
 pub use self::conversation::{Conversation, Tool, ToolCall, Turn};
+pub use self::embedding::{EmbedInput, Embedded};
 pub use self::engine::Engine;
 pub use self::error::{EngineError, ErrorKind};
 pub use self::generation::{Event, FinishReason, Generation, Piece, TokenChance, Usage};
-pub use self::model::Memory;
+pub use self::model::{Description, Memory, ModelKind};
 pub use self::reply::{CallFormat, ReplyEvent, ReplyFormat, ReplyParser, Thinking, ThinkingTags};
 pub use self::request::{Message, Prompt, Request, Role, Sampling};
 pub use self::sampling::{Candidate, Table};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::embedding::{Asker, EmbedInput};
 use crate::error::EngineError;
 use crate::generation::Event;
 use crate::request::{Prompt, Request, Sampling};
@@ -37,6 +38,10 @@ pub(crate) enum Job {
         reply: oneshot::Sender<Result<Table, EngineError>>,
         /// Held for its drop.
         _place: Place,
+    },
+    Embed {
+        inputs: Vec<EmbedInput>,
+        asker: Asker,
     },
     #[cfg(test)]
     Panic,
@@ -71,6 +76,7 @@ impl Job {
             Job::Generate { reply, .. } => drop(reply.send(Err(error))),
             Job::Tokenize { reply, .. } => drop(reply.send(Err(error))),
             Job::Look { reply, .. } => drop(reply.send(Err(error))),
+            Job::Embed { asker, .. } => asker.answer(Err(error)),
             #[cfg(test)]
             Job::Panic => {}
         }

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::batch::Batch;
+use crate::embedding::{EmbedBatch, EmbedInput};
 use crate::error::EngineError;
-use crate::model::{Cache, Lane, Model, Source};
+use crate::model::{Cache, Embedder, Lane, Loaded, Model, Source};
 use crate::queue::Job;
 use crate::request::{Prompt, Sampling};
 use crate::sampling::{Table, table};
@@ -26,6 +27,8 @@ const MOST_LOOKED_AT: u32 = 512;
 
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// What callers call the model.
+    id: String,
     source: Source,
     limits: Limits,
     state: Mutex<State>,
@@ -69,14 +72,19 @@ impl Default for Limits {
 // === impl Worker ===
 
 impl Worker {
-    pub(crate) fn new(source: Source, limits: Limits) -> Worker {
+    pub(crate) fn new(id: String, source: Source, limits: Limits) -> Worker {
         Worker {
+            id,
             source,
             limits,
             state: Mutex::default(),
             news: Condvar::new(),
             n_active: AtomicUsize::new(0),
         }
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     pub(crate) fn is_loaded(&self) -> bool {
@@ -137,7 +145,8 @@ impl Worker {
 
     fn run(&self) {
         let model = match self.load() {
-            Ok(model) => model,
+            Ok(Loaded::Model(model)) => model,
+            Ok(Loaded::Embedder(embedder)) => return self.run_embedder(&embedder),
             Err(error) => {
                 tracing::warn!(%error, "the local engine cannot load its model");
                 let mut state = self.state.lock();
@@ -153,7 +162,7 @@ impl Worker {
         let mut batch = Batch::default();
         while let Some(jobs) = self.next_jobs(batch.is_idle()) {
             for job in jobs {
-                accept(job, &model, &mut batch);
+                accept(job, &model, &mut batch, &self.id);
             }
             batch.step(&model, self.limits.most_active);
             self.n_active.store(batch.n_active(), Ordering::Release);
@@ -161,7 +170,20 @@ impl Worker {
         tracing::info!("local model unloaded");
     }
 
-    fn load(&self) -> Result<Model, EngineError> {
+    /// The same with a model that embeds.
+    fn run_embedder(&self, embedder: &Embedder) {
+        let mut batch = EmbedBatch::default();
+        while let Some(jobs) = self.next_jobs(batch.is_idle()) {
+            for job in jobs {
+                accept_embedding(job, embedder, &mut batch, &self.id);
+            }
+            batch.step(embedder);
+            self.n_active.store(batch.n_active(), Ordering::Release);
+        }
+        tracing::info!("local model unloaded");
+    }
+
+    fn load(&self) -> Result<Loaded, EngineError> {
         let began = Instant::now();
         let model = self.source.load()?;
         self.state.lock().is_loaded = true;
@@ -192,7 +214,7 @@ impl Worker {
 }
 
 /// Tokenizes, answers, and lets a generation into the batch. A caller that is gone does not mind the lost answer.
-fn accept(job: Job, model: &Model, batch: &mut Batch) {
+fn accept(job: Job, model: &Model, batch: &mut Batch, id: &str) {
     match job {
         Job::Generate {
             request,
@@ -213,6 +235,28 @@ fn accept(job: Job, model: &Model, batch: &mut Batch) {
             reply,
             ..
         } => drop(reply.send(look(model, &prompt, &sampling, top))),
+        Job::Embed { asker, .. } => asker.answer(Err(EngineError::writes_only(id))),
+        #[cfg(test)]
+        #[expect(clippy::panic, reason = "this job is how tests break the thread")]
+        Job::Panic => panic!("a test broke the worker"),
+    }
+}
+
+/// The same for a model that embeds.
+fn accept_embedding(job: Job, model: &Embedder, batch: &mut EmbedBatch, id: &str) {
+    match job {
+        Job::Embed { inputs, asker } => batch.enter(model, &inputs, asker),
+        Job::Tokenize { prompt, reply, .. } => {
+            let tokens = match prompt {
+                Prompt::Raw(text) => model.tokenize(&EmbedInput::Text(text), 0),
+                Prompt::Tokens(tokens) => model.tokenize(&EmbedInput::Tokens(tokens), 0),
+                Prompt::Messages(_) | Prompt::Conversation(_) => Err(EngineError::embeds_only(id)),
+            };
+            drop(reply.send(tokens));
+        }
+        other @ (Job::Generate { .. } | Job::Look { .. }) => {
+            other.refuse(EngineError::embeds_only(id))
+        }
         #[cfg(test)]
         #[expect(clippy::panic, reason = "this job is how tests break the thread")]
         Job::Panic => panic!("a test broke the worker"),

@@ -15,7 +15,7 @@ struct Setup {
 impl Setup {
     fn new() -> Setup {
         Setup {
-            model: Source::Builtin.load().unwrap(),
+            model: Source::Builtin.load_model(),
             batch: Batch::default(),
             places: Places::new(99),
         }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::embedding::{self, Asker, EmbedInput, Embedded};
 use crate::error::EngineError;
 use crate::generation::Generation;
-use crate::model::Source;
+use crate::model::{Description, Source};
 use crate::queue::{Job, Places, Seat};
 use crate::request::{Prompt, Request, Sampling};
 use crate::sampling::Table;
@@ -25,6 +26,7 @@ pub struct Engine {
 
 struct Inner {
     id: String,
+    description: OnceLock<Description>,
     places: Places,
     worker: Arc<Worker>,
 }
@@ -45,9 +47,10 @@ impl Engine {
     pub(crate) fn with_limits(source: Source, id: String, limits: Limits) -> Engine {
         Engine {
             inner: Arc::new(Inner {
-                id,
+                description: OnceLock::new(),
                 places: Places::new(limits.most_active + limits.most_waiting),
-                worker: Arc::new(Worker::new(source, limits)),
+                worker: Arc::new(Worker::new(id.clone(), source, limits)),
+                id,
             }),
         }
     }
@@ -59,6 +62,15 @@ impl Engine {
     /// Whether the model is in memory.
     pub fn is_loaded(&self) -> bool {
         self.inner.worker.is_loaded()
+    }
+
+    /// What the model is for, read from the head of its file when this is asked first; nothing is loaded.
+    pub fn describe(&self) -> Result<Description, EngineError> {
+        if let Some(description) = self.inner.description.get() {
+            return Ok(*description);
+        }
+        let description = self.inner.worker.source().describe()?;
+        Ok(*self.inner.description.get_or_init(|| description))
     }
 
     /// How many sequences took part in the last pass and go on.
@@ -147,6 +159,17 @@ impl Engine {
             reply,
             _place: place,
         })?;
+        answer.await.map_err(|_| broken())?
+    }
+
+    /// A vector for each input, in order, each of length one. All inputs are checked before any is embedded. Dropping
+    /// this future cancels it.
+    pub async fn embed(&self, inputs: Vec<EmbedInput>) -> Result<Embedded, EngineError> {
+        embedding::check(&inputs)?;
+        let place = self.inner.places.take()?;
+        let (reply, answer) = oneshot::channel();
+        let asker = Asker { reply, place };
+        self.inner.worker.submit(Job::Embed { inputs, asker })?;
         answer.await.map_err(|_| broken())?
     }
 

@@ -3,6 +3,7 @@
 //! The names of keys and tensors, and which family has which, are llama.cpp's
 //! (<https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py> and `src/llama-model.cpp` there).
 
+use super::encoder::EncoderShape;
 use crate::error::EngineError;
 
 /// What sets one architecture apart from the others.
@@ -121,7 +122,8 @@ impl Family {
             .into_iter()
             .find(|family| family.name == architecture)
             .ok_or_else(|| {
-                let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+                let names = FAMILIES.iter().map(|family| family.name);
+                let names: Vec<&str> = names.chain(EncoderShape::names()).collect();
                 EngineError::unsupported_model(format!(
                     "its architecture is {architecture:?}; these are read: {}",
                     names.join(", ")

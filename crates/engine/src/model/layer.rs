@@ -43,10 +43,10 @@ pub(super) enum Gate {
 }
 
 /// Finds the tensors of one layer.
-struct Finder<'a, 'b> {
-    file: &'a Gguf<'b>,
-    bytes: &'a FileBytes,
-    index: usize,
+pub(super) struct Finder<'a, 'b> {
+    pub(super) file: &'a Gguf<'b>,
+    pub(super) bytes: &'a FileBytes,
+    pub(super) index: usize,
 }
 
 // === impl Layer ===
@@ -106,12 +106,22 @@ impl Layer {
 // === impl Finder ===
 
 impl Finder<'_, '_> {
+    pub(super) fn has(&self, name: &str) -> bool {
+        let name = format!("blk.{}.{name}.weight", self.index);
+        self.file.tensor(&name).is_some()
+    }
+
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, EngineError> {
         let name = format!("blk.{}.{name}.weight", self.index);
         vector(self.file.required(&name)?, length)
     }
 
-    fn linear(&self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, EngineError> {
+    pub(super) fn linear(
+        &self,
+        name: &str,
+        n_rows: usize,
+        n_columns: usize,
+    ) -> Result<Linear, EngineError> {
         let name = format!("blk.{}.{name}", self.index);
         let tensor = self.file.required(&format!("{name}.weight"))?;
         let bias = self.file.tensor(&format!("{name}.bias"));
@@ -166,7 +176,7 @@ impl Gate {
 }
 
 /// Takes rows apart into columns of these widths.
-fn split<const N: usize>(rows: &[f32], widths: [usize; N]) -> [Vec<f32>; N] {
+pub(super) fn split<const N: usize>(rows: &[f32], widths: [usize; N]) -> [Vec<f32>; N] {
     let mut parts = widths.map(|_| Vec::new());
     for mut row in rows.chunks_exact(widths.iter().sum()) {
         for (part, width) in parts.iter_mut().zip(widths) {
@@ -176,4 +186,11 @@ fn split<const N: usize>(rows: &[f32], widths: [usize; N]) -> [Vec<f32>; N] {
         }
     }
     parts
+}
+
+/// Adds to every number what is beside it.
+pub(super) fn add(x: &mut [f32], more: &[f32]) {
+    for (x, more) in x.iter_mut().zip(more) {
+        *x += more;
+    }
 }

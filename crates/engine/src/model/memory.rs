@@ -1,10 +1,8 @@
 //! What a model will cost in memory, told from the head of its file.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use super::shape::Shape;
+use super::description::{Plan, read_head};
 use crate::error::EngineError;
 use crate::gguf::Gguf;
 
@@ -13,7 +11,7 @@ use crate::gguf::Gguf;
 pub struct Memory {
     /// The file, which is read whole.
     pub weights: u64,
-    /// For each token of each sequence that runs.
+    /// For each token of each sequence that runs. A model that embeds keeps nothing; this is then what a pass takes.
     pub cache_per_token: u64,
     /// The most tokens of a sequence.
     pub window: u32,
@@ -24,35 +22,26 @@ pub struct Memory {
 impl Memory {
     /// Reads no more of the file than its head.
     pub fn of_file(path: &Path) -> Result<Memory, EngineError> {
-        let unreadable = |error: std::io::Error| {
-            EngineError::corrupt(format!("{} cannot be read: {error}", path.display()))
-        };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
-        let mut head = Vec::new();
-        let mut n_wanted = 1_u64 << 20;
-        loop {
-            let n_more = n_wanted.min(size).saturating_sub(head.len() as u64);
-            let mut part = Read::by_ref(&mut file).take(n_more);
-            let n_read = part.read_to_end(&mut head).map_err(unreadable)?;
-            match Gguf::parse_head(&head, size) {
-                Ok(gguf) => return Memory::of(&gguf, size),
-                // The head may go on beyond what was read.
-                Err(error) if head.len() as u64 == size || n_read == 0 => return Err(error),
-                Err(_) => n_wanted = n_wanted.saturating_mul(4),
-            }
-        }
+        read_head(path, Memory::of)
     }
 
     /// Of a file of `size` bytes.
     pub fn of(file: &Gguf<'_>, size: u64) -> Result<Memory, EngineError> {
-        let shape = Shape::from_gguf(file)?;
-        // Keys and values, two bytes a number.
-        let per_layer = 4 * shape.kv_width() as u64;
-        Ok(Memory {
-            weights: size,
-            cache_per_token: per_layer * shape.n_layers as u64,
-            window: shape.window,
+        Ok(match Plan::of(file)? {
+            Plan::Encoder(shape) => Memory {
+                weights: size,
+                cache_per_token: shape.bytes_per_token(),
+                window: shape.window,
+            },
+            Plan::Decoder(shape, _) => {
+                // Keys and values, two bytes a number.
+                let per_layer = 4 * shape.kv_width() as u64;
+                Memory {
+                    weights: size,
+                    cache_per_token: per_layer * shape.n_layers as u64,
+                    window: shape.window,
+                }
+            }
         })
     }
 }

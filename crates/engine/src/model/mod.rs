@@ -8,6 +8,9 @@
 
 mod attention;
 mod cache;
+mod description;
+mod embedder;
+mod encoder;
 mod family;
 mod layer;
 mod matrix;
@@ -22,6 +25,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use self::cache::Cache;
+use self::description::Plan;
+pub use self::description::{Description, ModelKind};
+pub(crate) use self::embedder::Embedder;
 pub(crate) use self::matrix::FileBytes;
 pub use self::memory::Memory;
 pub(crate) use self::network::{Lane, Network};
@@ -48,6 +54,13 @@ pub(crate) struct Model {
     template: Option<Template>,
 }
 
+/// A model as its file is meant.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    Model(Box<Model>),
+    Embedder(Box<Embedder>),
+}
+
 /// The built-in model's file.
 pub(crate) fn demo_bytes() -> &'static [u8] {
     include_bytes!("../../models/tollgate-demo-q8_0.gguf")
@@ -56,8 +69,16 @@ pub(crate) fn demo_bytes() -> &'static [u8] {
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn load(&self) -> Result<Model, EngineError> {
-        Model::from_bytes(&self.read()?, Pool::default_threads())
+    pub(crate) fn load(&self) -> Result<Loaded, EngineError> {
+        Loaded::from_bytes(&self.read()?, Pool::default_threads())
+    }
+
+    /// Reads no more than the head of the file.
+    pub(crate) fn describe(&self) -> Result<Description, EngineError> {
+        match self {
+            Source::Builtin => Description::of(&Gguf::parse(demo_bytes())?),
+            Source::File(path) => Description::of_file(path),
+        }
     }
 
     fn read(&self) -> Result<FileBytes, EngineError> {
@@ -71,22 +92,38 @@ impl Source {
     }
 }
 
+// === impl Loaded ===
+
+impl Loaded {
+    /// `n_threads` compute together.
+    pub(crate) fn from_bytes(bytes: &FileBytes, n_threads: usize) -> Result<Loaded, EngineError> {
+        let file = Gguf::parse(bytes)?;
+        let embedder = match Plan::of(&file)? {
+            Plan::Encoder(_) => Embedder::encoder(&file, bytes, n_threads)?,
+            Plan::Decoder(_, Some(pooling)) => {
+                Embedder::decoder(&file, bytes, (n_threads, pooling))?
+            }
+            Plan::Decoder(_, None) => {
+                let model = Model::from_gguf(&file, bytes, n_threads)?;
+                return Ok(Loaded::Model(Box::new(model)));
+            }
+        };
+        Ok(Loaded::Embedder(Box::new(embedder)))
+    }
+}
+
 // === impl Model ===
 
 impl Model {
-    /// `n_threads` compute together.
-    pub(crate) fn from_bytes(bytes: &FileBytes, n_threads: usize) -> Result<Model, EngineError> {
-        let file = Gguf::parse(bytes)?;
-        let tokenizer = Tokenizer::from_gguf(&file)?;
-        let network = Network::from_gguf(&file, bytes, n_threads)?;
-        if network.vocabulary_size() != tokenizer.vocabulary_size() {
-            return Err(EngineError::corrupt(format!(
-                "its network has {} tokens and its tokenizer {}",
-                network.vocabulary_size(),
-                tokenizer.vocabulary_size()
-            )));
-        }
-        let template = Template::from_gguf(&file, &tokenizer)?;
+    fn from_gguf(
+        file: &Gguf<'_>,
+        bytes: &FileBytes,
+        n_threads: usize,
+    ) -> Result<Model, EngineError> {
+        let tokenizer = Tokenizer::from_gguf(file)?;
+        let network = Network::from_gguf(file, bytes, n_threads)?;
+        check_vocabulary(network.vocabulary_size(), &tokenizer)?;
+        let template = Template::from_gguf(file, &tokenizer)?;
         Ok(Model {
             network,
             tokenizer,
@@ -168,6 +205,27 @@ impl Model {
             return Err(EngineError::context_overflow(fewest, 0, self.window()));
         }
         Ok(())
+    }
+}
+
+fn check_vocabulary(n_network: usize, tokenizer: &Tokenizer) -> Result<(), EngineError> {
+    let n_tokenizer = tokenizer.vocabulary_size();
+    if n_network != n_tokenizer {
+        return Err(EngineError::corrupt(format!(
+            "its network has {n_network} tokens and its tokenizer {n_tokenizer}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+impl Source {
+    /// Of a model that writes.
+    pub(crate) fn load_model(&self) -> Model {
+        match self.load() {
+            Ok(Loaded::Model(model)) => *model,
+            other => panic!("{other:?}"),
+        }
     }
 }
 

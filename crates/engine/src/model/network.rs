@@ -10,7 +10,7 @@ use tollgate_kernels::Cpu;
 use super::attention::{Row, attend};
 use super::cache::Cache;
 use super::family::Activation;
-use super::layer::Layer;
+use super::layer::{Layer, add};
 use super::matrix::{FileBytes, Input, Matrix, vector};
 use super::pool::Pool;
 use super::rope::{Angles, Rope};
@@ -78,6 +78,18 @@ impl Network {
 
     /// Feeds every lane's tokens. The result has the logits of each lane that wants them.
     pub(crate) fn forward(&self, lanes: &mut [Lane<'_>]) -> Vec<Option<Vec<f32>>> {
+        let x = self.pass(lanes);
+        self.logits(&x, lanes)
+    }
+
+    /// Feeds every lane's tokens. The result has the last layer's normed numbers of each of them.
+    pub(super) fn states(&self, lanes: &mut [Lane<'_>]) -> Vec<f32> {
+        let mut x = self.pass(lanes);
+        norm(&mut x, &self.norm, self.shape.epsilon);
+        x
+    }
+
+    fn pass(&self, lanes: &mut [Lane<'_>]) -> Vec<f32> {
         let (n_layers, width) = (self.layers.len(), self.shape.kv_width());
         let mut rows = Vec::new();
         let mut x = Vec::new();
@@ -102,7 +114,7 @@ impl Network {
         for lane in lanes.iter_mut() {
             lane.cache.advance(lane.tokens.len());
         }
-        self.logits(&x, lanes)
+        x
     }
 
     fn scale_embeddings(&self, x: &mut [f32]) {
@@ -209,12 +221,6 @@ impl fmt::Debug for Network {
         f.debug_struct("Network")
             .field("shape", &self.shape)
             .finish_non_exhaustive()
-    }
-}
-
-fn add(x: &mut [f32], more: &[f32]) {
-    for (x, more) in x.iter_mut().zip(more) {
-        *x += more;
     }
 }
 

@@ -65,6 +65,17 @@ impl Rope {
         })
     }
 
+    /// Every number of a head is turned, in halves, by the angles that the base gives.
+    pub(super) fn plain(head: usize, base: f64) -> Rope {
+        Rope {
+            pairing: Pairing::Halves,
+            head,
+            global: turns(base, head, 1.0),
+            local: None,
+            size: 1.0,
+        }
+    }
+
     pub(super) fn angles(&self, positions: &[usize]) -> Angles {
         let angles = |turns: &[f32]| {
             positions

@@ -141,7 +141,7 @@ fn cap(file: &Gguf<'_>, key: &str) -> Result<Option<f32>, EngineError> {
 }
 
 /// A count that must be there and not be 0. Where the file has one for each layer, all must be the same.
-fn size(file: &Gguf<'_>, key: &str) -> Result<usize, EngineError> {
+pub(super) fn size(file: &Gguf<'_>, key: &str) -> Result<usize, EngineError> {
     optional_size(file, key)?
         .ok_or_else(|| EngineError::corrupt(format!("the key {key} is missing")))
 }

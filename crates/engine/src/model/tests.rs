@@ -3,7 +3,7 @@ use crate::error::ErrorKind;
 use crate::request::{Message, Role};
 
 fn demo() -> Model {
-    Source::Builtin.load().unwrap()
+    Source::Builtin.load_model()
 }
 
 fn say(role: Role, content: &str) -> Message {
