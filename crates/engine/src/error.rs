@@ -24,8 +24,10 @@ pub enum ErrorKind {
     },
     /// A value that the engine does not take; `param` is the name of the field.
     InvalidParameter { param: &'static str },
-    /// Every place in the batch and in the queue is taken.
+    /// Every place in the batch and in the queue is taken, or the memory by models that are at work.
     Busy,
+    /// The model needs more memory than all local models may take.
+    TooLarge,
     /// A well-formed model file of a kind that the engine cannot run.
     UnsupportedModel,
     /// The model file cannot be read or contradicts itself.
@@ -98,6 +100,30 @@ impl EngineError {
         }
     }
 
+    /// The other models are at work.
+    pub(crate) fn no_room(wanted: u64, free: u64) -> EngineError {
+        EngineError {
+            kind: ErrorKind::Busy,
+            message: format!(
+                "the model needs {} of memory and {} are free while other models are at work; try again in a moment",
+                shown_bytes(wanted),
+                shown_bytes(free)
+            ),
+        }
+    }
+
+    pub(crate) fn too_large(wanted: u64, most: u64) -> EngineError {
+        EngineError {
+            kind: ErrorKind::TooLarge,
+            message: format!(
+                "the model needs {} of memory and local models may take {} together; choose a smaller quantisation, or \
+                 raise engine.memory",
+                shown_bytes(wanted),
+                shown_bytes(most)
+            ),
+        }
+    }
+
     pub(crate) fn busy() -> EngineError {
         EngineError {
             kind: ErrorKind::Busy,
@@ -141,3 +167,12 @@ impl fmt::Display for EngineError {
 }
 
 impl std::error::Error for EngineError {}
+
+fn shown_bytes(n: u64) -> String {
+    let gib = n / (1 << 20) * 10 / 1024;
+    if gib >= 10 {
+        format!("{}.{} GiB", gib / 10, gib % 10)
+    } else {
+        format!("{} MiB", n.div_ceil(1 << 20))
+    }
+}

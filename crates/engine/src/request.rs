@@ -24,6 +24,8 @@ pub struct Request {
     pub logprobs: Option<u32>,
     /// The text of the prompt comes before the answer. Its tokens are not told.
     pub echo: bool,
+    /// Who asks. A beginning of the prompt that a request of the same owner had is not computed again.
+    pub owner: String,
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +91,7 @@ impl Request {
             stop: Vec::new(),
             logprobs: None,
             echo: false,
+            owner: String::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::answer::{Answer, Told};
 use crate::error::{EngineError, ErrorKind};
 use crate::generation::{Event, FinishReason, Piece, TokenChance, Usage};
 use crate::model::{Cache, Lane, Model};
+use crate::prefix::Prefix;
 use crate::queue::Seat;
 use crate::request::{Prompt, Request};
 use crate::sampling::{Ranked, Sampler};
@@ -11,6 +12,7 @@ use crate::tokenizer::Tokenizer;
 
 #[derive(Debug)]
 pub(crate) struct Sequence {
+    owner: String,
     /// Prompt and answer.
     tokens: Vec<u32>,
     n_prompt: usize,
@@ -20,6 +22,8 @@ pub(crate) struct Sequence {
     n_most: usize,
     reason_at_most: FinishReason,
     cache: Cache,
+    /// Tokens of the prompt that an earlier sequence had computed.
+    n_shared: usize,
     sampler: Sampler,
     answer: Answer,
     /// Whether the answer's markers of calls and of reasoning are looked at.
@@ -61,6 +65,8 @@ impl Sequence {
             .echo
             .then(|| text_of(&request.prompt, &model.tokenizer, &tokens));
         let sequence = |candidate, seat| Sequence {
+            owner: request.owner.clone(),
+            n_shared: 0,
             n_prompt: tokens.len(),
             n_fed: 0,
             n_most,
@@ -98,8 +104,58 @@ impl Sequence {
         for sibling in &mut siblings {
             sibling.cache = self.cache.clone();
             sibling.n_fed = self.n_fed;
+            sibling.n_shared = self.n_shared;
         }
         siblings
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Prompt and answer.
+    pub(crate) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Those of them that the cache has.
+    pub(crate) fn fed(&self) -> &[u32] {
+        self.tokens.get(..self.n_fed).unwrap_or_default()
+    }
+
+    /// Whether nothing of it is computed.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.n_fed == 0
+    }
+
+    /// The cache of its first `n` tokens, which are fed.
+    pub(crate) fn cache_of(&self, n: usize) -> Cache {
+        let mut cache = self.cache.clone();
+        cache.truncate(n);
+        cache
+    }
+
+    /// Goes on from a cache of its first tokens, which may have none: then everything is computed again.
+    pub(crate) fn resume(&mut self, cache: Cache) {
+        self.n_fed = cache.len();
+        // What a sequence computes a second time was not shared for that.
+        self.n_shared = self.n_shared.max(cache.len().min(self.n_prompt));
+        self.cache = cache;
+    }
+
+    /// Blocks that the cache will need for so many of the waiting tokens.
+    pub(crate) fn n_new_blocks(&self, at_most: usize) -> usize {
+        self.cache.n_new_blocks(self.n_waiting().min(at_most))
+    }
+
+    /// What it leaves to those that begin as it did.
+    pub(crate) fn into_prefix(mut self) -> Prefix {
+        self.tokens.truncate(self.cache.len());
+        Prefix {
+            owner: self.owner,
+            tokens: self.tokens,
+            cache: self.cache,
+        }
     }
 
     /// Tokens that wait to be fed: the rest of the prompt, or the one drawn last.
@@ -191,7 +247,7 @@ impl Sequence {
         let output = self.tokens.len() - self.n_prompt;
         let usage = Usage {
             prompt_tokens: self.prompt_tokens(),
-            cached_tokens: 0,
+            cached_tokens: u32::try_from(self.n_shared).unwrap_or(u32::MAX),
             output_tokens: u32::try_from(output).unwrap_or(u32::MAX),
         };
         self.end(Event::Done { reason, usage })

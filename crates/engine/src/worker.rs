@@ -8,16 +8,18 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Bounds};
 use crate::embedding::{EmbedBatch, EmbedInput};
 use crate::error::EngineError;
-use crate::model::{Cache, Embedder, Lane, Loaded, Model, Source};
+use crate::model::{Cache, Description, Embedder, Lane, Loaded, Model, ModelKind, Source};
+use crate::options::Options;
 use crate::queue::Job;
 use crate::request::{Prompt, Sampling};
+use crate::room::{Share, Tenant};
 use crate::sampling::{Table, table};
 use crate::sequence::Sequence;
 
@@ -30,61 +32,52 @@ pub(crate) struct Worker {
     /// What callers call the model.
     id: String,
     source: Source,
-    limits: Limits,
+    options: Options,
     state: Mutex<State>,
     /// Signalled when `state` has something new for the thread.
     news: Condvar,
     n_active: AtomicUsize,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    /// Sequences in one pass.
-    pub(crate) most_active: usize,
-    /// Sequences that wait for a place in it.
-    pub(crate) most_waiting: usize,
-    /// The model is freed when so long no request has come.
-    pub(crate) idle: Duration,
-}
-
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by another side: callers, the thread, another model, the owner"
+)]
 struct State {
     jobs: VecDeque<Job>,
     /// Whether a thread is there that will look at `jobs`.
     is_running: bool,
     is_loaded: bool,
+    /// Since when the thread has waited for a job.
+    idle_since: Option<Instant>,
+    /// Another model needs the memory: leave, though jobs may come meanwhile.
+    gives_way: bool,
     /// The engine is dropped: finish what there is and leave.
     is_closing: bool,
-}
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            most_active: 16,
-            most_waiting: 64,
-            idle: Duration::from_mins(5),
-        }
-    }
 }
 
 // === impl Worker ===
 
 impl Worker {
-    pub(crate) fn new(id: String, source: Source, limits: Limits) -> Worker {
+    pub(crate) fn new(id: String, source: Source, options: Options) -> Worker {
         Worker {
             id,
             source,
-            limits,
+            options,
             state: Mutex::default(),
             news: Condvar::new(),
             n_active: AtomicUsize::new(0),
         }
     }
 
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
+    /// What the model is for, as it is run here.
+    pub(crate) fn describe(&self) -> Result<Description, EngineError> {
+        let mut description = self.source.describe()?;
+        if let (ModelKind::Generates, Some(window)) = (description.kind, self.options.window) {
+            description.window = description.window.min(window);
+        }
+        Ok(description)
     }
 
     pub(crate) fn is_loaded(&self) -> bool {
@@ -120,20 +113,25 @@ impl Worker {
         Ok(())
     }
 
-    /// The thread's whole life.
-    fn live(&self) {
-        while catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
-            tracing::error!("the local engine panicked; what it was working on is lost");
+    /// The thread's whole life. It ends when no job waits; jobs that came while a model left load it again.
+    fn live(self: &Arc<Worker>) {
+        loop {
+            let has_panicked = catch_unwind(AssertUnwindSafe(|| self.run())).is_err();
             let mut state = self.state.lock();
-            // A panic while loading would come again, and nothing has been taken from the queue.
-            let lost = if state.is_loaded {
-                VecDeque::new()
-            } else {
-                std::mem::take(&mut state.jobs)
-            };
-            let goes_on = !state.jobs.is_empty();
-            self.leave(&mut state);
-            state.is_running = goes_on;
+            let mut lost = VecDeque::new();
+            if has_panicked {
+                tracing::error!("the local engine panicked; what it was working on is lost");
+                // A panic while loading would come again, and nothing has been taken from the queue.
+                if !state.is_loaded {
+                    lost = std::mem::take(&mut state.jobs);
+                }
+            }
+            state.is_loaded = false;
+            state.gives_way = false;
+            state.idle_since = None;
+            state.is_running = !state.jobs.is_empty();
+            let goes_on = state.is_running;
+            self.n_active.store(0, Ordering::Release);
             drop(state);
             // Their callers see closed channels, as those of the running sequences did.
             drop(lost);
@@ -143,31 +141,58 @@ impl Worker {
         }
     }
 
-    fn run(&self) {
+    fn run(self: &Arc<Worker>) {
+        // Given back after the model is freed: what is declared last is dropped first.
+        let (_share, bounds) = match self.take_share() {
+            Ok(taken) => taken,
+            Err(error) => return self.refuse_all(&error),
+        };
         let model = match self.load() {
             Ok(Loaded::Model(model)) => model,
             Ok(Loaded::Embedder(embedder)) => return self.run_embedder(&embedder),
-            Err(error) => {
-                tracing::warn!(%error, "the local engine cannot load its model");
-                let mut state = self.state.lock();
-                self.leave(&mut state);
-                let refused = std::mem::take(&mut state.jobs);
-                drop(state);
-                for job in refused {
-                    job.refuse(error.clone());
-                }
-                return;
-            }
+            Err(error) => return self.refuse_all(&error),
         };
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(bounds);
         while let Some(jobs) = self.next_jobs(batch.is_idle()) {
             for job in jobs {
                 accept(job, &model, &mut batch, &self.id);
             }
-            batch.step(&model, self.limits.most_active);
+            batch.step(&model);
             self.n_active.store(batch.n_active(), Ordering::Release);
         }
-        tracing::info!("local model unloaded");
+        tracing::info!(model = self.id, "local model unloaded");
+    }
+
+    /// The memory for the weights and for the cache, and how many blocks that is.
+    fn take_share(self: &Arc<Worker>) -> Result<(Share, Bounds), EngineError> {
+        let Options {
+            window,
+            cache,
+            parallel,
+            room,
+            ..
+        } = &self.options;
+        let need = self.source.memory()?;
+        let window = need.window.min(window.unwrap_or(u32::MAX));
+        let bytes = room.most().saturating_sub(need.weights).min(*cache);
+        let n_blocks = bytes / need.bytes_of_block().max(1);
+        let n_blocks = usize::try_from(n_blocks).unwrap_or(usize::MAX);
+        let bounds = Bounds::new(*parallel, n_blocks, window);
+        let bytes = need
+            .bytes_of_block()
+            .saturating_mul(bounds.most_blocks as u64);
+        let bytes = need.weights.saturating_add(bytes);
+        let tenant: Arc<dyn Tenant> = self.clone();
+        let share = room.take(bytes, Arc::downgrade(&tenant))?;
+        Ok((share, bounds))
+    }
+
+    fn refuse_all(&self, error: &EngineError) {
+        tracing::warn!(model = self.id, %error, "the local engine cannot load its model");
+        let refused = std::mem::take(&mut self.state.lock().jobs);
+        for job in refused {
+            job.refuse(error.clone());
+        }
     }
 
     /// The same with a model that embeds.
@@ -180,36 +205,52 @@ impl Worker {
             batch.step(embedder);
             self.n_active.store(batch.n_active(), Ordering::Release);
         }
-        tracing::info!("local model unloaded");
+        tracing::info!(model = self.id, "local model unloaded");
     }
 
     fn load(&self) -> Result<Loaded, EngineError> {
         let began = Instant::now();
-        let model = self.source.load()?;
+        let model = self
+            .source
+            .load(self.options.threads)?
+            .within(self.options.window);
         self.state.lock().is_loaded = true;
-        tracing::info!(elapsed = ?began.elapsed(), "local model loaded");
+        tracing::info!(model = self.id, elapsed = ?began.elapsed(), "local model loaded");
         Ok(model)
     }
 
-    /// The jobs that have come; waits for one where the batch is idle. `None` when the thread shall leave.
+    /// The jobs that have come; waits for one where the batch is idle. `None` when the model shall be freed.
     fn next_jobs(&self, batch_is_idle: bool) -> Option<VecDeque<Job>> {
         let mut state = self.state.lock();
-        while batch_is_idle && state.jobs.is_empty() {
-            let is_late =
-                !state.is_closing && self.news.wait_for(&mut state, self.limits.idle).timed_out();
-            if state.jobs.is_empty() && (is_late || state.is_closing) {
-                self.leave(&mut state);
+        while batch_is_idle && (state.jobs.is_empty() || state.gives_way) {
+            if state.is_closing || state.gives_way {
+                return None;
+            }
+            state.idle_since.get_or_insert_with(Instant::now);
+            let is_late = self
+                .news
+                .wait_for(&mut state, self.options.idle)
+                .timed_out();
+            if is_late && state.jobs.is_empty() {
                 return None;
             }
         }
+        state.idle_since = None;
         Some(std::mem::take(&mut state.jobs))
     }
+}
 
-    /// From here on the next request starts a thread.
-    fn leave(&self, state: &mut MutexGuard<'_, State>) {
-        state.is_running = false;
-        state.is_loaded = false;
-        self.n_active.store(0, Ordering::Release);
+impl Tenant for Worker {
+    fn idle_since(&self) -> Option<Instant> {
+        self.state.lock().idle_since
+    }
+
+    fn make_room(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_idle = state.idle_since.is_some();
+        state.gives_way |= is_idle;
+        self.news.notify_all();
+        is_idle
     }
 }
 
@@ -255,7 +296,7 @@ fn accept_embedding(job: Job, model: &Embedder, batch: &mut EmbedBatch, id: &str
             drop(reply.send(tokens));
         }
         other @ (Job::Generate { .. } | Job::Look { .. }) => {
-            other.refuse(EngineError::embeds_only(id))
+            other.refuse(EngineError::embeds_only(id));
         }
         #[cfg(test)]
         #[expect(clippy::panic, reason = "this job is how tests break the thread")]

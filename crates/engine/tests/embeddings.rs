@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tollgate_engine::{
     Description, EmbedInput, Embedded, Engine, EngineError, ErrorKind, Memory, ModelKind, Prompt,
-    Request, Sampling,
+    Request,
 };
 
 /// How far a number of a vector of length one may be off. Where weights are Q8_0, activations are brought to eight bits

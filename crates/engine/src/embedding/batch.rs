@@ -163,7 +163,7 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/tests/vectors/embeddings/bert-f32.gguf"
         );
-        match Source::File(path.into()).load() {
+        match Source::File(path.into()).load(None) {
             Ok(Loaded::Embedder(embedder)) => *embedder,
             other => panic!("{other:?}"),
         }

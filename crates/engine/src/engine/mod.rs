@@ -10,10 +10,11 @@ use crate::embedding::{self, Asker, EmbedInput, Embedded};
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::model::{Description, Source};
+use crate::options::Options;
 use crate::queue::{Job, Places, Seat};
 use crate::request::{Prompt, Request, Sampling};
 use crate::sampling::Table;
-use crate::worker::{Limits, Worker};
+use crate::worker::Worker;
 
 const BUILTIN_ID: &str = "tollgate-demo";
 const MOST_CANDIDATES: u32 = 64;
@@ -36,20 +37,28 @@ struct Inner {
 impl Engine {
     /// The model inside the program. It is loaded when the first request comes.
     pub fn builtin() -> Engine {
-        Engine::with_limits(Source::Builtin, BUILTIN_ID.to_owned(), Limits::default())
+        Engine::builtin_with(Options::default())
+    }
+
+    pub fn builtin_with(options: Options) -> Engine {
+        Engine::new(Source::Builtin, BUILTIN_ID.to_owned(), options)
     }
 
     /// A GGUF file, known to callers by `id`. It is read when the first request comes, which is when a bad file is told.
     pub fn from_file(path: PathBuf, id: String) -> Engine {
-        Engine::with_limits(Source::File(path), id, Limits::default())
+        Engine::from_file_with(path, id, Options::default())
     }
 
-    pub(crate) fn with_limits(source: Source, id: String, limits: Limits) -> Engine {
+    pub fn from_file_with(path: PathBuf, id: String, options: Options) -> Engine {
+        Engine::new(Source::File(path), id, options)
+    }
+
+    fn new(source: Source, id: String, options: Options) -> Engine {
         Engine {
             inner: Arc::new(Inner {
                 description: OnceLock::new(),
-                places: Places::new(limits.most_active + limits.most_waiting),
-                worker: Arc::new(Worker::new(id.clone(), source, limits)),
+                places: Places::new(options.parallel.saturating_add(options.queue)),
+                worker: Arc::new(Worker::new(id.clone(), source, options)),
                 id,
             }),
         }
@@ -69,7 +78,7 @@ impl Engine {
         if let Some(description) = self.inner.description.get() {
             return Ok(*description);
         }
-        let description = self.inner.worker.source().describe()?;
+        let description = self.inner.worker.describe()?;
         Ok(*self.inner.description.get_or_init(|| description))
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::generation::{Event, FinishReason, Usage};
 use crate::request::Sampling;
+use crate::room::Room;
 use std::time::Duration;
 
 fn request(text: &str, max_tokens: Option<u32>) -> Request {
@@ -12,15 +13,15 @@ fn request(text: &str, max_tokens: Option<u32>) -> Request {
     }
 }
 
-fn limits() -> Limits {
-    Limits {
+fn quick() -> Options {
+    Options {
         idle: Duration::from_millis(1),
-        ..Limits::default()
+        ..Options::default()
     }
 }
 
-fn engine(limits: Limits) -> Engine {
-    Engine::with_limits(Source::Builtin, "test".to_owned(), limits)
+fn engine(options: Options) -> Engine {
+    Engine::builtin_with(options)
 }
 
 async fn last(mut generation: Generation) -> Event {
@@ -37,7 +38,7 @@ async fn last(mut generation: Generation) -> Event {
 
 #[tokio::test]
 async fn a_panic_fails_the_running_and_the_next_request_works() {
-    let engine = engine(Limits::default());
+    let engine = engine(Options::default());
     // Both wait in the queue while the model is loaded, so that no generation is quick enough to end before.
     let mut starting = std::pin::pin!(engine.generate(request("Tollgate", None)));
     let first = std::future::poll_fn(|cx| std::task::Poll::Ready(starting.as_mut().poll(cx))).await;
@@ -68,7 +69,7 @@ async fn a_panic_fails_the_running_and_the_next_request_works() {
 
 #[tokio::test]
 async fn an_idle_model_is_unloaded_and_loads_again() {
-    let engine = engine(limits());
+    let engine = engine(quick());
     assert!(!engine.is_loaded());
     for _ in 0..3 {
         let generation = engine.generate(request("Hello", Some(2))).await.unwrap();
@@ -85,4 +86,58 @@ async fn an_idle_model_is_unloaded_and_loads_again() {
         }
         assert_eq!(engine.active(), 0);
     }
+}
+
+#[tokio::test]
+async fn an_idle_model_makes_room_for_another_and_one_at_work_does_not() {
+    let need = Source::Builtin.memory().unwrap();
+    // One whole window fits beside the weights: room for one model.
+    let room = Room::new(need.weights + 20 * need.bytes_of_block());
+    let small = || {
+        engine(Options {
+            room: room.clone(),
+            ..Options::default()
+        })
+    };
+    let (first, second) = (small(), small());
+    let running = first.generate(request("Tollgate", None)).await.unwrap();
+    let refused = second.generate(request("Tollgate", Some(1))).await.err();
+    assert_eq!(refused.map(|error| error.kind), Some(ErrorKind::Busy));
+    last(running).await;
+    // The worker is idle a moment after its last event.
+    let began = std::time::Instant::now();
+    let generation = loop {
+        match second.generate(request("Tollgate", Some(1))).await {
+            Ok(generation) => break generation,
+            Err(error) => assert_eq!(error.kind, ErrorKind::Busy),
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    };
+    last(generation).await;
+    assert!(second.is_loaded() && !first.is_loaded());
+    assert!(room.taken() <= room.most());
+
+    let tiny = engine(Options {
+        room: Room::new(need.weights),
+        ..Options::default()
+    });
+    let refused = tiny.generate(request("Tollgate", Some(1))).await.err();
+    assert_eq!(refused.map(|error| error.kind), Some(ErrorKind::TooLarge));
+}
+
+#[tokio::test]
+async fn a_window_that_is_set_is_the_models_window() {
+    let engine = engine(Options {
+        window: Some(40),
+        ..Options::default()
+    });
+    assert_eq!(engine.describe().unwrap().window, 40);
+    let long = "token ".repeat(60);
+    let refused = engine.generate(request(&long, None)).await.err();
+    let kind = refused.map(|error| error.kind);
+    let Some(ErrorKind::ContextOverflow { window, .. }) = kind else {
+        panic!("{kind:?}");
+    };
+    assert_eq!(window, 40);
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cache::BLOCK;
 use super::description::{Plan, read_head};
 use crate::error::EngineError;
 use crate::gguf::Gguf;
@@ -20,6 +21,11 @@ pub struct Memory {
 // === impl Memory ===
 
 impl Memory {
+    /// A block of the cache.
+    pub(crate) fn bytes_of_block(&self) -> u64 {
+        self.cache_per_token.saturating_mul(BLOCK as u64)
+    }
+
     /// Reads no more of the file than its head.
     pub fn of_file(path: &Path) -> Result<Memory, EngineError> {
         read_head(path, Memory::of)

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use self::cache::Cache;
+pub(crate) use self::cache::{BlockCounter, Cache, n_blocks};
 use self::description::Plan;
 pub use self::description::{Description, ModelKind};
 pub(crate) use self::embedder::Embedder;
@@ -52,6 +52,7 @@ pub(crate) struct Model {
     pub(crate) network: Network,
     pub(crate) tokenizer: Tokenizer,
     template: Option<Template>,
+    window: u32,
 }
 
 /// A model as its file is meant.
@@ -69,8 +70,21 @@ pub(crate) fn demo_bytes() -> &'static [u8] {
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn load(&self) -> Result<Loaded, EngineError> {
-        Loaded::from_bytes(&self.read()?, Pool::default_threads())
+    /// `n_threads` compute together: `None` for one fewer than there are cores.
+    pub(crate) fn load(&self, n_threads: Option<usize>) -> Result<Loaded, EngineError> {
+        let n_threads = n_threads.unwrap_or_else(Pool::default_threads);
+        Loaded::from_bytes(&self.read()?, n_threads)
+    }
+
+    /// What loading and running it takes, told by the head of the file.
+    pub(crate) fn memory(&self) -> Result<Memory, EngineError> {
+        match self {
+            Source::Builtin => {
+                let bytes = demo_bytes();
+                Memory::of(&Gguf::parse(bytes)?, bytes.len() as u64)
+            }
+            Source::File(path) => Memory::of_file(path),
+        }
     }
 
     /// Reads no more than the head of the file.
@@ -112,6 +126,16 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// Takes no longer sequences than this.
+    pub(crate) fn within(mut self, window: Option<u32>) -> Loaded {
+        if let (Loaded::Model(model), Some(window)) = (&mut self, window) {
+            model.window = model.window.min(window);
+        }
+        self
+    }
+}
+
 // === impl Model ===
 
 impl Model {
@@ -125,6 +149,7 @@ impl Model {
         check_vocabulary(network.vocabulary_size(), &tokenizer)?;
         let template = Template::from_gguf(file, &tokenizer)?;
         Ok(Model {
+            window: network.window(),
             network,
             tokenizer,
             template,
@@ -132,7 +157,7 @@ impl Model {
     }
 
     pub(crate) fn window(&self) -> u32 {
-        self.network.window()
+        self.window
     }
 
     /// The prompt's tokens.
@@ -222,7 +247,7 @@ fn check_vocabulary(n_network: usize, tokenizer: &Tokenizer) -> Result<(), Engin
 impl Source {
     /// Of a model that writes.
     pub(crate) fn load_model(&self) -> Model {
-        match self.load() {
+        match self.load(None) {
             Ok(Loaded::Model(model)) => *model,
             other => panic!("{other:?}"),
         }
