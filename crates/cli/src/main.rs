@@ -9,6 +9,7 @@ mod ledger;
 mod logging;
 mod prices;
 mod settings;
+mod shelf;
 mod shown;
 mod standing;
 mod table;

@@ -10,8 +10,8 @@ use tollgate_policy::rules::{Measure, Period};
 
 use crate::alerts::{AlertingSettings, MailTls};
 use crate::model::{
-    Disconnect, Durability, LedgerSettings, LogFormat, LogLevel, LogSettings, NearBudget,
-    RetrySettings, ServerSettings, Strategy, StreamSettings, UnknownPrice,
+    Disconnect, Durability, EngineSettings, LedgerSettings, LogFormat, LogLevel, LogSettings,
+    NearBudget, RetrySettings, ServerSettings, Strategy, StreamSettings, UnknownPrice,
 };
 
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Draft {
     pub(crate) vault_former_key_file: Option<PathBuf>,
     pub(crate) hub: Option<String>,
     pub(crate) hub_token_file: Option<PathBuf>,
+    pub(crate) engine: EngineSettings,
     pub(crate) alerting: AlertingSettings,
     pub(crate) providers: BTreeMap<String, ProviderDraft>,
     pub(crate) routes: BTreeMap<String, RouteDraft>,
@@ -163,6 +164,7 @@ impl Default for Draft {
             vault_former_key_file: None,
             hub: None,
             hub_token_file: None,
+            engine: EngineSettings::default(),
             alerting: AlertingSettings::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),

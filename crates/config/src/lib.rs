@@ -38,10 +38,10 @@ pub use json_schema::json_schema;
 pub use load::{FileSource, Loaded, Overrides, Sources};
 pub use mistake::{Mistake, Place, Severity};
 pub use model::{
-    AwsContainer, BUILT_IN_PROVIDER, Config, Disconnect, Durability, FirstKeys, HubSettings,
-    Identity, LedgerSettings, LimitSettings, LogFormat, LogLevel, LogSettings, NearBudget, Origin,
-    PriceSetting, Provider, RetrySettings, Route, RouteTarget, ServerSettings, Strategy,
-    StreamSettings, UnknownPrice,
+    AwsContainer, BUILT_IN_MODEL, BUILT_IN_PROVIDER, Config, Disconnect, Durability,
+    EngineSettings, FirstKeys, HubSettings, Identity, LedgerSettings, LimitSettings, LogFormat,
+    LogLevel, LogSettings, NearBudget, Origin, PriceSetting, Provider, RetrySettings, Route,
+    RouteTarget, ServerSettings, Strategy, StreamSettings, UnknownPrice,
 };
 pub use reference::reference;
 pub use url::{Allowances, BaseUrl, Reach, UrlFault};

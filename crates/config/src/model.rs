@@ -17,7 +17,9 @@ use crate::alerts::{AlertChannel, AlertingSettings};
 use crate::url::BaseUrl;
 use crate::vault::VaultKeys;
 
-/// The name under which the built-in model is a provider: `tollgate/<model>` in a route's targets.
+/// The name of the model that ships with the binary.
+pub const BUILT_IN_MODEL: &str = "tollgate-demo";
+/// The name under which this machine's own models are a provider: `tollgate/<model>` in a route's targets.
 pub const BUILT_IN_PROVIDER: &str = "tollgate";
 
 /// Everything that one run of Tollgate is told.
@@ -49,6 +51,7 @@ pub struct Config {
     pub limits: Vec<LimitRule>,
     pub budgets: Vec<BudgetRule>,
     pub hub: HubSettings,
+    pub engine: EngineSettings,
     pub alerting: AlertingSettings,
     /// Who is told, by name.
     pub alerts: Vec<AlertChannel>,
@@ -158,6 +161,25 @@ pub struct HubSettings {
     /// A sound URL.
     pub url: Option<String>,
     pub token: Option<Secret>,
+}
+
+/// How the local engine runs models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Bytes that the weights and caches of all loaded models may take; three quarters of the machine's unless set.
+    pub memory: Option<u64>,
+    /// Threads that compute for one model; one fewer than there are cores unless set.
+    pub threads: Option<usize>,
+    /// The most tokens of one conversation, where a model takes more.
+    pub window: u32,
+    /// Bytes of keys and values that one model keeps, a whole window at least.
+    pub cache: u64,
+    /// Sequences of one model that advance together.
+    pub parallel: usize,
+    /// Requests of one model that wait for a place.
+    pub queue: usize,
+    /// A model that nobody asked for so long is taken out of memory.
+    pub idle: Duration,
 }
 
 /// What a settled call survives.
@@ -380,6 +402,22 @@ impl Default for LedgerSettings {
             drain_time: Duration::from_secs(30),
             drain_cost: Money::from_nanos(100_000_000),
             max_output_tokens: 16_384,
+        }
+    }
+}
+
+// === impl EngineSettings ===
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            memory: None,
+            threads: None,
+            window: 8192,
+            cache: 1 << 30,
+            parallel: 16,
+            queue: 64,
+            idle: Duration::from_mins(5),
         }
     }
 }

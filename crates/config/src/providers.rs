@@ -101,8 +101,8 @@ fn check_name(name: &str, path: &str, findings: &mut Findings<'_>) {
     if name == BUILT_IN_PROVIDER {
         findings.error(
             path,
-            "this name belongs to the built-in model",
-            "choose another; `built_in_model = false` switches that model off",
+            "this name belongs to the models of this machine",
+            "choose another; `built_in_model = false` switches the built-in one off",
         );
     }
     let good = !name.is_empty()

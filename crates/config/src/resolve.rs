@@ -72,6 +72,7 @@ pub(crate) fn resolve(
         limits: money::limits(draft, findings),
         budgets: money::budgets(draft, findings),
         hub: hub(draft, around, findings),
+        engine: draft.engine.clone(),
         alerting: draft.alerting.clone(),
         alerts: alerts::channels(draft, around, findings),
         strict: draft.strict,

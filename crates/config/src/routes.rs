@@ -7,7 +7,7 @@ use tollgate_catalog::Catalog;
 use crate::draft::{Draft, RouteDraft};
 use crate::findings::Findings;
 use crate::kind::key;
-use crate::model::{BUILT_IN_PROVIDER, Provider, Route, RouteTarget};
+use crate::model::{BUILT_IN_MODEL, BUILT_IN_PROVIDER, Provider, Route, RouteTarget};
 use crate::resolve::Surroundings;
 use crate::suggest;
 
@@ -123,7 +123,8 @@ impl Known<'_> {
             model: model.to_owned(),
         };
         if provider == BUILT_IN_PROVIDER {
-            return if self.draft.built_in_model {
+            // Which other models are on this machine changes while the service runs.
+            return if self.draft.built_in_model || model != BUILT_IN_MODEL {
                 Ok(target)
             } else {
                 Err((

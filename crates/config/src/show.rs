@@ -150,6 +150,7 @@ fn draft_of(config: &Config) -> Draft {
         retry: config.retry.clone(),
         ledger: config.ledger.clone(),
         hub: config.hub.url.clone(),
+        engine: config.engine.clone(),
         alerting: config.alerting.clone(),
         ..Draft::default()
     }

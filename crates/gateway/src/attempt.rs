@@ -220,7 +220,9 @@ impl Attempt<'_> {
             hold.begin();
         }
         let answered = match &target.place {
-            Place::BuiltIn => local::answer(self, &mut booking).await.map_err(refused),
+            Place::Local(model) => local::answer(self, model, &mut booking)
+                .await
+                .map_err(refused),
             Place::Provider(provider) => {
                 let ask = provider::Ask {
                     provider,

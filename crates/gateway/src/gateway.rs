@@ -9,7 +9,6 @@ use tollgate_base::{Clock, Error, IdSource, Provenance, Result, crash_point};
 use tollgate_config::{Disconnect, StreamSettings};
 use tollgate_credentials::Signed;
 use tollgate_dialect::{Dialect, Family};
-use tollgate_engine::Engine;
 use tollgate_policy::{
     admission::LimitStanding,
     key::{Caller, KeyRing, Role},
@@ -44,7 +43,6 @@ use crate::{
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub keys: ArcSwap<KeyRing>,
-    pub engine: Engine,
     pub clock: Box<dyn Clock>,
     pub ids: IdSource,
     /// What callers made through the gateway, and whose it is.
@@ -68,7 +66,6 @@ impl Shared {
         snapshot: Snapshot,
         keys: KeyRing,
         (objects, books): (Arc<dyn ObjectStore>, Books),
-        engine: Engine,
         clock: Box<dyn Clock>,
     ) -> Self {
         let retry = &snapshot.config.retry;
@@ -76,7 +73,6 @@ impl Shared {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             keys: ArcSwap::from_pointee(keys),
-            engine,
             retries,
             clock,
             ids: IdSource::from_entropy(),

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use tollgate_base::{Error, Kind, Provenance, Result, Usage};
+use tollgate_config::BUILT_IN_MODEL;
 use tollgate_dialect::{
     Loss, LossKind, encoder,
     ir::{self, BlockStart, Delta, Event, FinishReason},
@@ -16,31 +17,36 @@ use tollgate_engine::{
 use crate::{
     admit::Booking,
     attempt::{Attempt, Content, Reply},
+    locals::LocalModel,
     provider::plain_options,
     relay::{Flow, Output},
 };
-
-/// The name of the built-in model.
-pub(crate) const MODEL: &str = "tollgate-demo";
 
 /// A running generation, told as IR events.
 #[derive(Debug)]
 pub(crate) struct LocalStream {
     generation: Generation,
+    /// The model's name.
+    model: String,
     started: bool,
     ended: bool,
 }
 
-pub(crate) async fn answer(attempt: Attempt<'_>, booking: &mut Booking) -> Result<Reply> {
+pub(crate) async fn answer(
+    attempt: Attempt<'_>,
+    model: &LocalModel,
+    booking: &mut Booking,
+) -> Result<Reply> {
     let call = attempt.call;
     let request = call.parse()?;
     let mut losses = request.losses.clone();
     let request = engine_request(&request, &mut losses)?;
     attempt.check_losses(&losses)?;
     booking.dispatch()?;
-    let generation = start(&attempt.gateway.shared.engine, request).await?;
+    let generation = start(&model.engine, request).await?;
     let mut stream = LocalStream {
         generation,
+        model: model.name.clone(),
         started: false,
         ended: false,
     };
@@ -98,7 +104,7 @@ impl LocalStream {
             self.started = true;
             out.push(Event::Start {
                 id: String::new(),
-                model: MODEL.to_owned(),
+                model: self.model.clone(),
             });
             out.push(Event::BlockStart {
                 index: 0,
@@ -192,7 +198,7 @@ fn single(wanted: Option<f64>, default: f32) -> f32 {
 fn refuse_what_it_cannot(request: &ir::Request) -> Result<()> {
     let refuse = |field: &str, what: &str| {
         let message = format!(
-            "The built-in model {MODEL} {what}. Leave `{field}` out, or choose a provider's model."
+            "The model {BUILT_IN_MODEL} {what}. Leave `{field}` out, or choose a provider's model."
         );
         Err(Error::unsupported(field, message))
     };
@@ -248,7 +254,7 @@ fn message(message: &ir::Message) -> Result<Message> {
             | ir::Part::ToolResult { .. }
             | ir::Part::Opaque { .. } => {
                 let message = format!(
-                    "The built-in model {MODEL} reads text only: no images, files, audio or tool calls. \
+                    "The model {BUILT_IN_MODEL} reads text only: no images, files, audio or tool calls. \
                      Choose a provider's model for them."
                 );
                 return Err(Error::unsupported("messages", message));
@@ -301,6 +307,7 @@ fn engine_error(error: &EngineError) -> Error {
         ErrorKind::Unsupported { what } => Error::unsupported(what, message),
         ErrorKind::Busy => Error::new(Kind::Overloaded, "overloaded", message)
             .with_retry_after(std::time::Duration::from_secs(1)),
+        ErrorKind::TooLarge => Error::unsupported("model", message),
         ErrorKind::UnsupportedModel | ErrorKind::CorruptModel | ErrorKind::Internal => {
             Error::internal(message)
         }

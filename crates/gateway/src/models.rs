@@ -20,7 +20,6 @@ use tollgate_dialect::{Dialect, Family};
 use tollgate_upstream::Client;
 
 use crate::{
-    local,
     plan::{Place, resolve},
     snapshot::{Provider, Snapshot},
 };
@@ -67,12 +66,10 @@ pub(crate) async fn list(snapshot: &Snapshot, lists: &ModelLists, client: &Clien
             owned_by: BUILT_IN_PROVIDER.to_owned(),
         })
         .collect();
-    if snapshot.config.built_in_model {
-        models.push(Model {
-            id: local::MODEL.to_owned(),
-            owned_by: BUILT_IN_PROVIDER.to_owned(),
-        });
-    }
+    models.extend(snapshot.local.iter().map(|model| Model {
+        id: model.name.clone(),
+        owned_by: BUILT_IN_PROVIDER.to_owned(),
+    }));
     for provider in snapshot.providers.values() {
         let names = names_of(provider, lists, client).await;
         models.extend(names.into_iter().map(|name| Model {
@@ -97,7 +94,7 @@ pub(crate) async fn find(
     let by_name = || {
         let target = resolve(snapshot, id)?;
         let owned_by = match &target.place {
-            Place::BuiltIn => BUILT_IN_PROVIDER.to_owned(),
+            Place::Local(_) => BUILT_IN_PROVIDER.to_owned(),
             Place::Provider(provider) if id.starts_with(&format!("{}/", provider.name)) => {
                 return None;
             }

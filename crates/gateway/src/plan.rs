@@ -10,7 +10,7 @@ use tollgate_dialect::{Dialect, ModelTraits};
 
 use crate::{
     call::Call,
-    local,
+    locals::LocalModel,
     snapshot::{Provider, Snapshot},
 };
 
@@ -39,7 +39,8 @@ pub(crate) struct Target {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    BuiltIn,
+    /// A model of this machine.
+    Local(Arc<LocalModel>),
     Provider(Arc<Provider>),
 }
 
@@ -48,7 +49,7 @@ impl Target {
         let traits = match &place {
             Place::Provider(provider) => provider.traits(&model),
             // Nothing is said of what no provider serves.
-            Place::BuiltIn => Catalog::builtin().traits("", ""),
+            Place::Local(_) => Catalog::builtin().traits("", ""),
         };
         Self {
             place,
@@ -66,14 +67,14 @@ impl Target {
 impl Place {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Place::BuiltIn => BUILT_IN_PROVIDER,
+            Place::Local(_) => BUILT_IN_PROVIDER,
             Place::Provider(provider) => &provider.name,
         }
     }
 
     fn serves(&self, dialect: Dialect) -> bool {
         match self {
-            Place::BuiltIn => !dialect.is_embeddings(),
+            Place::Local(_) => !dialect.is_embeddings(),
             Place::Provider(provider) => provider.service(dialect).is_some(),
         }
     }
@@ -93,9 +94,9 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
             let mut targets = route
                 .targets
                 .iter()
-                .map(|target| target_at(snapshot, &target.provider, &target.model))
-                .collect::<Option<Vec<_>>>()
-                .unwrap_or_default();
+                // A model of this machine may have been removed: the other targets serve.
+                .filter_map(|target| target_at(snapshot, &target.provider, &target.model))
+                .collect::<Vec<_>>();
             if route.strategy == Strategy::Spread && !targets.is_empty() {
                 let first = usize::try_from(turn % targets.len() as u64).unwrap_or(0);
                 targets.rotate_left(first);
@@ -133,7 +134,7 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
     })
 }
 
-/// Finds a model by `provider/model`, by the built-in model's name, or by a bare name that exactly the
+/// Finds a model by `provider/model`, by a name of one of this machine's models, or by a bare name that exactly the
 /// configuration or the catalogue ties to a provider. Providers are asked in the order of their names.
 pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
     if let Some((provider, model)) = name.split_once('/')
@@ -142,8 +143,8 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
     {
         return Some(target);
     }
-    if snapshot.config.built_in_model && name == local::MODEL {
-        return Some(Target::new(Place::BuiltIn, name.to_owned()));
+    if let Some(target) = local(snapshot, name) {
+        return Some(target);
     }
     let knows = |provider: &&Arc<Provider>| match &provider.models {
         Some(models) => models.iter().any(|model| model == name),
@@ -157,23 +158,27 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
 }
 
 pub(crate) fn target_at(snapshot: &Snapshot, provider: &str, model: &str) -> Option<Target> {
-    let place = if provider == BUILT_IN_PROVIDER {
-        if !snapshot.config.built_in_model || model != local::MODEL {
-            return None;
-        }
-        Place::BuiltIn
-    } else {
-        let provider = snapshot.providers.get(provider)?;
-        if provider
-            .models
-            .as_ref()
-            .is_some_and(|models| !models.iter().any(|known| known == model))
-        {
-            return None;
-        }
-        Place::Provider(provider.clone())
-    };
-    Some(Target::new(place, model.to_owned()))
+    if provider == BUILT_IN_PROVIDER {
+        return local(snapshot, model);
+    }
+    let provider = snapshot.providers.get(provider)?;
+    if provider
+        .models
+        .as_ref()
+        .is_some_and(|models| !models.iter().any(|known| known == model))
+    {
+        return None;
+    }
+    Some(Target::new(
+        Place::Provider(provider.clone()),
+        model.to_owned(),
+    ))
+}
+
+/// A model of this machine under its own name, whichever of its names was used.
+fn local(snapshot: &Snapshot, name: &str) -> Option<Target> {
+    let model = snapshot.local.get(name)?;
+    Some(Target::new(Place::Local(model.clone()), model.name.clone()))
 }
 
 /// Who passes an operation on, and under which name of the model.
@@ -234,7 +239,7 @@ pub(crate) fn operation(
                 provider,
                 model: Some(target.model),
             }),
-            Place::Provider(_) | Place::BuiltIn => None,
+            Place::Provider(_) | Place::Local(_) => None,
         })
         .collect();
     if served.is_empty() {
@@ -257,10 +262,18 @@ pub(crate) fn nobody_offers(operation: Operation) -> Error {
 }
 
 fn unknown(model: &str) -> Error {
-    let message = format!(
-        "The model {} is not known here. `GET /v1/models` lists the models; a provider's model is written `provider/model`.",
-        quote(model)
-    );
+    let message = match model.split_once('/') {
+        Some((BUILT_IN_PROVIDER, local)) => format!(
+            "The model {} is not on this machine. `tollgate models list` shows those that are, and \
+             `tollgate models pull` gets others.",
+            quote(local)
+        ),
+        _ => format!(
+            "The model {} is not known here. `GET /v1/models` lists the models; a provider's model is written \
+             `provider/model`.",
+            quote(model)
+        ),
+    };
     Error::new(Kind::NotFound, "model_not_found", message)
         .with_param("model")
         .with_should_retry(false)

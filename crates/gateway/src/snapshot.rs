@@ -20,6 +20,7 @@ use tollgate_upstream::Endpoint;
 use crate::{
     admit::pricing_at,
     identity,
+    locals::LocalModels,
     paths::Path,
     plan::{resolve, target_at},
 };
@@ -29,6 +30,7 @@ use crate::{
 pub struct Snapshot {
     pub config: Config,
     pub(crate) providers: BTreeMap<String, Arc<Provider>>,
+    pub(crate) local: LocalModels,
     pub(crate) retry: RetryPolicy,
     pub(crate) prices: PriceBook,
     /// What was looked up of targets, by provider and model.
@@ -89,7 +91,7 @@ impl Service {
 
 impl Snapshot {
     /// `prices` are those of the book; the configuration's own go before them.
-    pub fn new(config: Config, prices: &PriceBook) -> Result<Self> {
+    pub fn new(config: Config, prices: &PriceBook, local: LocalModels) -> Result<Self> {
         let providers = config
             .providers
             .values()
@@ -105,10 +107,29 @@ impl Snapshot {
         Ok(Self {
             config,
             providers,
+            local,
             retry,
             prices,
             facts: RwLock::default(),
         })
+    }
+
+    /// The same with other models of this machine.
+    #[must_use]
+    pub fn with_local(&self, local: LocalModels) -> Self {
+        Self {
+            config: self.config.clone(),
+            providers: self.providers.clone(),
+            local,
+            retry: self.retry,
+            prices: self.prices.clone(),
+            facts: RwLock::default(),
+        }
+    }
+
+    /// The models of this machine.
+    pub fn local(&self) -> &LocalModels {
+        &self.local
     }
 
     /// Which prices these are.

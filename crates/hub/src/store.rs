@@ -291,26 +291,37 @@ impl Installed {
         file.strip_suffix(".gguf").unwrap_or(file)
     }
 
-    fn is_named(&self, text: &str) -> bool {
-        if text == self.name() || text == self.stem() {
-            return true;
-        }
-        let entry = curated().iter().find(|entry| entry.name == text);
-        if let Some(entry) = entry
-            && self.name() == format!("{}/{}", entry.repository, entry.file)
+    /// What names it, the shortest first and its own name last. Others may share all of them but the last.
+    pub fn names(&self) -> Vec<String> {
+        let own = self.name();
+        let entry = curated()
+            .iter()
+            .find(|entry| format!("{}/{}", entry.repository, entry.file) == own);
+        let mut names: Vec<String> = entry.map(|entry| entry.name.clone()).into_iter().collect();
+        names.push(self.stem().to_owned());
+        if let Origin::Hub {
+            repository, file, ..
+        } = &self.manifest.origin
         {
+            names.push(repository.clone());
+            names.extend(quantization_of(file).map(|label| format!("{repository}:{label}")));
+        }
+        names.push(own.to_owned());
+        names.dedup();
+        names
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        if self.names().iter().any(|name| name == text) {
             return true;
         }
         match &self.manifest.origin {
             Origin::Hub {
                 repository, file, ..
-            } => match text.split_once(':') {
-                Some((named, label)) => {
-                    named == repository
-                        && quantization_of(file).is_some_and(|own| own.eq_ignore_ascii_case(label))
-                }
-                None => text == repository,
-            },
+            } => text.split_once(':').is_some_and(|(named, label)| {
+                named == repository
+                    && quantization_of(file).is_some_and(|own| own.eq_ignore_ascii_case(label))
+            }),
             Origin::Url { url } => text == url,
             Origin::Local { path } => {
                 let is_path = text.contains('/') || Path::new(text).extension().is_some();

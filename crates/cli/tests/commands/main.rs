@@ -5,6 +5,7 @@
 mod accounts;
 mod keys;
 mod ledger;
+mod local;
 mod models;
 mod program;
 mod tokens;

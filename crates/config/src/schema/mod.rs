@@ -124,6 +124,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Where `tollgate models pull` gets model files from. The files lie in `models` of the data folder.",
     },
     Section {
+        path: "engine",
+        doc: "How models run on this machine: the built-in one, and every one that `tollgate models pull` has brought. Each is loaded when it is first asked for.",
+    },
+    Section {
         path: "ledger",
         doc: "What each call cost: how durably it is written down, and what is done where a price or an end is not known.",
     },

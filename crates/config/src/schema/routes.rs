@@ -10,7 +10,7 @@ pub(crate) static ROUTE_SETTINGS: &[Setting<RouteDraft>] = &[
     Setting {
         path: "targets",
         kind: Kind::List(slot!(targets)),
-        doc: "What serves this name, as `provider/model`; at least one. `tollgate/…` is the built-in model.",
+        doc: "What serves this name, as `provider/model`; at least one. `tollgate/…` is a model of this machine.",
         absent: "required",
         example: "[\"openai/gpt-4o\", \"anthropic/claude-sonnet-4-5\"]",
     },

@@ -363,6 +363,83 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         example: "\"/run/secrets/hf-token\"",
     },
     Setting {
+        path: "engine.memory",
+        kind: Kind::Size {
+            min: 64 << 20,
+            max: 1 << 44,
+            slot: slot!(engine.memory),
+        },
+        doc: "What the weights and caches of all loaded models may take together. A model that does not fit beside the others takes the place of those that nobody uses at the moment; where that is not enough, its calls are answered with 503.",
+        absent: "three quarters of the memory that this machine, or this container, has",
+        example: "\"12GiB\"",
+    },
+    Setting {
+        path: "engine.threads",
+        kind: Kind::Count {
+            min: 1,
+            max: 256,
+            slot: slot!(engine.threads),
+        },
+        doc: "Threads that compute for one model. More than the machine has cores makes it slower.",
+        absent: "one fewer than the number of cores",
+        example: "8",
+    },
+    Setting {
+        path: "engine.window",
+        kind: Kind::Count {
+            min: 512,
+            max: 1 << 20,
+            slot: slot!(engine.window),
+        },
+        doc: "The most tokens of one conversation, prompt and answer together, where the model takes more. Longer ones need more of `engine.cache`.",
+        absent: "",
+        example: "32768",
+    },
+    Setting {
+        path: "engine.cache",
+        kind: Kind::Size {
+            min: 1 << 20,
+            max: 1 << 44,
+            slot: slot!(engine.cache),
+        },
+        doc: "The keys and values that one model keeps for the conversations that run, and for prompts that begin as former ones did: their shared beginning is not computed again, and is reported as cached tokens. At least one whole window is kept.",
+        absent: "",
+        example: "\"4GiB\"",
+    },
+    Setting {
+        path: "engine.parallel",
+        kind: Kind::Count {
+            min: 1,
+            max: 256,
+            slot: slot!(engine.parallel),
+        },
+        doc: "Answers of one model that are written at the same time.",
+        absent: "",
+        example: "4",
+    },
+    Setting {
+        path: "engine.queue",
+        kind: Kind::Count {
+            min: 0,
+            max: 100_000,
+            slot: slot!(engine.queue),
+        },
+        doc: "Calls of one model that wait for a place, in the order in which they came. A call beyond them is answered with 503 and `retry-after`.",
+        absent: "",
+        example: "200",
+    },
+    Setting {
+        path: "engine.idle",
+        kind: Kind::Time {
+            min: SECOND,
+            max: Duration::from_hours(24 * 7),
+            slot: slot!(engine.idle),
+        },
+        doc: "A model that nobody asked for so long is taken out of memory. The next call loads it again.",
+        absent: "",
+        example: "\"1h\"",
+    },
+    Setting {
         path: "ledger.durability",
         kind: Kind::Choice {
             names: Durability::NAMES,

@@ -249,7 +249,9 @@ fn providers() {
     );
     says(
         "[providers.tollgate]\nkind = \"ollama\"",
-        &["tollgate.toml:1:12: providers.tollgate: this name belongs to the built-in model"],
+        &[
+            "tollgate.toml:1:12: providers.tollgate: this name belongs to the models of this machine",
+        ],
     );
     says(
         "[providers.\"a/b\"]\nkind = \"ollama\"",
@@ -467,9 +469,9 @@ fn routes() {
         &["tollgate.toml:1:9: routes.\"a b\": is not a model name"],
     );
     says(
-        "built_in_model = false\n[routes.a]\ntargets = [\"tollgate/x\"]",
+        "built_in_model = false\n[routes.a]\ntargets = [\"tollgate/tollgate-demo\", \"tollgate/x\"]",
         &[
-            "tollgate.toml:3:12: routes.a.targets: `tollgate/x` is the built-in model, which is switched off",
+            "tollgate.toml:3:12: routes.a.targets: `tollgate/tollgate-demo` is the built-in model, which is switched off",
         ],
     );
     says(

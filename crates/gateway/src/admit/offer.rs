@@ -107,7 +107,7 @@ pub(crate) fn price_of(attempt: &Attempt<'_>, target: &Target, size: &Size<'_>) 
 fn ask<'a>(size: &'a Size<'a>, target: &Target, attempt: &Attempt<'_>, input: u64) -> Ask<'a> {
     let wire = match &target.place {
         Place::Provider(provider) => provider.service(attempt.call.dialect),
-        Place::BuiltIn => None,
+        Place::Local(_) => None,
     };
     Ask {
         input,
@@ -123,7 +123,7 @@ fn ask<'a>(size: &'a Size<'a>, target: &Target, attempt: &Attempt<'_>, input: u6
 pub(crate) fn counter(snapshot: &Snapshot, target: &Target) -> ConversationCounter {
     match &target.place {
         Place::Provider(provider) => snapshot.facts(&provider.name, &target.model).counter,
-        Place::BuiltIn => ConversationCounter::for_model(target.place.name(), &target.model),
+        Place::Local(_) => ConversationCounter::for_model(target.place.name(), &target.model),
     }
 }
 

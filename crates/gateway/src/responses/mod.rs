@@ -211,7 +211,7 @@ fn stay_with(object: &Object, plan: &mut Plan) -> Result<()> {
         Place::Provider(provider) => {
             provider.name == object.provider && provider.exact(DIALECT).is_some()
         }
-        Place::BuiltIn => false,
+        Place::Local(_) => false,
     };
     if plan.targets.iter().any(is_there) {
         plan.targets.retain(is_there);
@@ -229,7 +229,7 @@ fn stay_with(object: &Object, plan: &mut Plan) -> Result<()> {
 fn speaks_responses(plan: &Plan) -> bool {
     plan.targets.iter().all(|target| match &target.place {
         Place::Provider(provider) => provider.exact(DIALECT).is_some(),
-        Place::BuiltIn => false,
+        Place::Local(_) => false,
     })
 }
 

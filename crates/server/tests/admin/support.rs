@@ -13,8 +13,7 @@ use tollgate_api::{ROUTES, openapi};
 use tollgate_base::{Clock as _, Secret, SystemClock};
 use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Config, FileSource, Sources};
-use tollgate_engine::Engine;
-use tollgate_gateway::{Books, Shared, Snapshot};
+use tollgate_gateway::{Books, LocalModels, Shared, Snapshot};
 use tollgate_ledger::{Config as LedgerConfig, Ledger};
 use tollgate_policy::{
     admission::{Rules, is_zone},
@@ -100,13 +99,13 @@ impl Service {
             Arc::new(SystemClock),
         );
         let books = Books::new(rules(&desk), ledger.unwrap(), None);
-        let snapshot = Snapshot::new(config, PriceBook::builtin()).unwrap();
+        let snapshot =
+            Snapshot::new(config, PriceBook::builtin(), LocalModels::built_in()).unwrap();
         let keys = desk.snapshot().unwrap().keys;
         let shared = Arc::new(Shared::new(
             snapshot,
             keys,
             (store, books),
-            Engine::builtin(),
             Box::new(SystemClock),
         ));
         restore(&shared);

@@ -10,8 +10,7 @@ use tokio::{
 use tollgate_base::{Secret, SystemClock, UnixMillis};
 use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Config, FileSource, Sources};
-use tollgate_engine::Engine;
-use tollgate_gateway::{Books, Shared, Snapshot};
+use tollgate_gateway::{Books, LocalModels, Shared, Snapshot};
 use tollgate_ledger::{Config as LedgerConfig, Ledger};
 use tollgate_policy::{
     admission::Rules,
@@ -114,12 +113,12 @@ impl Service {
         let server = Server::bind(config.server.clone()).unwrap();
         let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
         let books = Books::new(rules, ledger(data.path()), None);
-        let snapshot = Snapshot::new(config, PriceBook::builtin()).unwrap();
+        let snapshot =
+            Snapshot::new(config, PriceBook::builtin(), LocalModels::built_in()).unwrap();
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
             (Arc::new(MemoryStore::default()), books),
-            Engine::builtin(),
             Box::new(SystemClock),
         ));
         let running = server.start(&shared).unwrap();

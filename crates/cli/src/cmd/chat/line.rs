@@ -9,8 +9,7 @@ use tollgate_base::{Error, Kind, Result, SystemClock};
 use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Allowances, BaseUrl, Config, UnknownPrice};
 use tollgate_dialect::{Dialect, parse_error};
-use tollgate_engine::Engine;
-use tollgate_gateway::{Body, Books, Gateway, Inbound, Shared, Snapshot};
+use tollgate_gateway::{Body, Books, Gateway, Inbound, LocalModels, Shared, Snapshot};
 use tollgate_ledger::{Config as LedgerConfig, Durability, Ledger};
 use tollgate_policy::{
     admission::Rules,
@@ -19,7 +18,7 @@ use tollgate_policy::{
 use tollgate_store::{MemoryLedger, MemoryStore};
 use tollgate_upstream::{Client, Endpoint, ReplyBody, Timeouts};
 
-use crate::{detect, settings::environment};
+use crate::{detect, settings::environment, shelf};
 
 pub(super) enum Line {
     Local {
@@ -73,11 +72,11 @@ impl Line {
         )
         .map_err(|error| Error::internal(error.to_string()))?;
         let books = Books::new(Rules::default(), ledger, None);
+        let local = shelf::models(&config, &LocalModels::default());
         let shared = Shared::new(
-            Snapshot::new(config, PriceBook::builtin())?,
+            Snapshot::new(config, PriceBook::builtin(), local)?,
             KeyRing::default(),
             (Arc::new(MemoryStore::default()), books),
-            Engine::builtin(),
             Box::new(SystemClock),
         );
         Ok(Self::Local {

@@ -14,8 +14,7 @@ use tokio::{
 use tollgate_accounts::Administration;
 use tollgate_base::{Clock as _, SystemClock};
 use tollgate_config::Config;
-use tollgate_engine::Engine;
-use tollgate_gateway::{Shared, Snapshot};
+use tollgate_gateway::{LocalModels, Shared, Snapshot};
 use tollgate_policy::{account::AccountStore as _, admission::is_zone};
 use tollgate_server::{Admin, Running, Server};
 use tollgate_store::{OpenError, SqliteStore};
@@ -25,6 +24,7 @@ use crate::{
     keys::{self, NewKeys},
     logging, prices,
     settings::{Options, environment},
+    shelf,
     terminal::{data, say},
 };
 
@@ -90,7 +90,8 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             ));
             Exit::Failure
         })?;
-        let snapshot = Snapshot::new(config.clone(), &prices).map_err(failed)?;
+        let local = shelf::models(&config, &LocalModels::default());
+        let snapshot = Snapshot::new(config.clone(), &prices, local).map_err(failed)?;
         let (notices, noticed) = mpsc::channel(NOTICES);
         let accounts = store.accounts().map_err(failed)?;
         let books = books::open(&config, &accounts, notices)?;
@@ -98,10 +99,10 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
             snapshot,
             ring,
             (store.clone(), books),
-            Engine::builtin(),
             Box::new(SystemClock),
         ));
         let keeping_up = tokio::spawn(books::keep_up(shared.clone(), store.clone()));
+        let looking = tokio::spawn(shelf::keep_up(shared.clone()));
         let alerts = watch::start(&config)?;
         let watching = tokio::spawn(watch::watch(shared.clone(), alerts, noticed));
         let mut signals = Signals::listen().map_err(failed)?;
@@ -124,6 +125,7 @@ fn serve(arguments: &Arguments) -> Result<(), Exit> {
         }
         stop(running, signals).await;
         keeping_up.abort();
+        looking.abort();
         watching.abort();
         if let Err(error) = shared.books.ledger.close() {
             tracing::error!("the ledger was not closed well: {error}; the next start brings the rest into the store");
@@ -150,7 +152,9 @@ async fn reload(arguments: &Arguments, shared: &Shared, store: &SqliteStore) {
         }
     };
     detect::add_local_servers(&mut config, &environment()).await;
-    let snapshot = prices::load(&config.data_dir).and_then(|prices| Snapshot::new(config, &prices));
+    let local = shelf::models(&config, shared.snapshot.load().local());
+    let snapshot =
+        prices::load(&config.data_dir).and_then(|prices| Snapshot::new(config, &prices, local));
     match snapshot.and_then(|snapshot| {
         shared.snapshot.store(Arc::new(snapshot));
         books::take_over(shared, store, None)
