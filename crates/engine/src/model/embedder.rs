@@ -12,6 +12,9 @@ use crate::error::EngineError;
 use crate::gguf::Gguf;
 use crate::tokenizer::Tokenizer;
 
+/// Tokens of a text alone that a decoder is fed at once.
+const CHUNK: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct Embedder {
     network: Reader,
@@ -143,17 +146,32 @@ impl Reader {
     }
 
     fn states(&self, texts: &[&[u32]]) -> Vec<f32> {
-        match self {
-            Reader::Encoder(encoder) => encoder.states(texts),
-            Reader::Decoder(network) => {
+        match (self, texts) {
+            (Reader::Encoder(encoder), _) => encoder.states(texts),
+            // A text alone may be as long as the window; it is fed in chunks so that a pass stays small.
+            (Reader::Decoder(network), [text]) => {
+                let mut cache = Cache::default();
+                let mut states = Vec::new();
+                for tokens in text.chunks(CHUNK) {
+                    let lane = lane(&mut cache, tokens);
+                    states.extend(network.states(&mut [lane]));
+                }
+                states
+            }
+            (Reader::Decoder(network), _) => {
                 let mut caches: Vec<Cache> = texts.iter().map(|_| Cache::default()).collect();
-                let lanes = caches.iter_mut().zip(texts).map(|(cache, tokens)| Lane {
-                    cache,
-                    tokens,
-                    wants_logits: false,
-                });
-                network.states(&mut lanes.collect::<Vec<Lane<'_>>>())
+                let lanes = caches.iter_mut().zip(texts);
+                let mut lanes: Vec<Lane<'_>> = lanes.map(|(c, text)| lane(c, text)).collect();
+                network.states(&mut lanes)
             }
         }
+    }
+}
+
+fn lane<'a>(cache: &'a mut Cache, tokens: &'a [u32]) -> Lane<'a> {
+    Lane {
+        cache,
+        tokens,
+        wants_logits: false,
     }
 }
