@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tollgate_base::{Error, Result, Secret, UnixMillis};
+use tollgate_base::{Error, Result, Secret, UnixMillis, crash_point};
 use tollgate_policy::{
     account::{Accounts, Record, RecordKind, Versioned},
     key::{FormerDigest, KeyRecord, KeyScopes, Permission, Role, Token},
@@ -130,8 +130,12 @@ impl Administration {
             key.former.drain(..surplus);
             key.digest = token.digest();
             key.last_four = token.last_four();
+            // Decided, and not yet committed.
+            crash_point("key-rotate-mid");
             Ok(())
         })?;
+        // Committed, and nobody has been told the new text yet.
+        crash_point("key-rotate-mid");
         Ok(MintedKey {
             key,
             token: token.secret().clone(),

@@ -153,6 +153,8 @@ pub struct LedgerSettings {
     pub drain_cost: Money,
     /// The largest output, in tokens, of a call that names none.
     pub max_output_tokens: u64,
+    /// Where a file of the journal ends and the next begins, in MiB.
+    pub journal_file_mib: u64,
 }
 
 /// Where model files come from, as the file says it.
@@ -402,6 +404,7 @@ impl Default for LedgerSettings {
             drain_time: Duration::from_secs(30),
             drain_cost: Money::from_nanos(100_000_000),
             max_output_tokens: 16_384,
+            journal_file_mib: 64,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tollgate_base::{Clock, Money, Result, UnixMillis};
+use tollgate_base::{Clock, Money, Result, UnixMillis, crash_point};
 use tollgate_policy::ledger::{
     Attempt, AttemptFilter, AttemptId, AttemptQuery, AttemptState, Correction, LedgerStore,
     Opening, Settlement,
@@ -216,6 +216,7 @@ impl Ledger {
                 }
                 AttemptState::Settled | AttemptState::Released | AttemptState::Unknown => continue,
             };
+            crash_point("recovery-close");
             self.journal.append(entry).map_err(failed)?;
         }
         self.flush().map_err(failed)

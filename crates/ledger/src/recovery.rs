@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use tollgate_base::crash_point;
 use tollgate_policy::ledger::LedgerStore;
 
 use crate::{
@@ -71,6 +72,7 @@ pub(crate) fn open(
     let mut carrier = Carrier::new(journal.clone(), store.clone(), known).map_err(unusable)?;
     let mut recovery = Recovery::default();
     for (path, scan, length) in scans {
+        crash_point("recovery-replay");
         let news: Vec<_> = scan
             .records
             .iter()
@@ -85,6 +87,8 @@ pub(crate) fn open(
                 )
             })?;
         }
+        // The store has what the file holds; the file is still as it was found.
+        crash_point("recovery-replay");
         recovery.files += 1;
         recovery.shipped += news.len() as u64;
         tidy(&path, &scan, length, &mut recovery).map_err(unusable)?;

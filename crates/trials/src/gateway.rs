@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) const READY_WITHIN: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How often a start is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(2);
+/// How a process ends that dies at a crash point.
+const SIGABRT: i32 = 6;
 
 /// A data folder with its settings, and the program that serves it.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub(crate) struct Place {
     binary: PathBuf,
     folder: tempfile::TempDir,
     key: String,
+    admin_key: String,
 }
 
 /// A running gateway; killed when dropped.
@@ -48,6 +52,7 @@ impl Place {
             binary: binary.to_owned(),
             folder,
             key: virtual_key("trial"),
+            admin_key: key_text("sk-tga-", "trial"),
         };
         let private = fs::Permissions::from_mode(0o600);
         fs::write(place.settings(), settings)
@@ -59,6 +64,11 @@ impl Place {
     /// The key that callers use.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The key of an owner, for the admin API.
+    pub(crate) fn admin_key(&self) -> &str {
+        &self.admin_key
     }
 
     fn settings(&self) -> PathBuf {
@@ -79,12 +89,27 @@ impl Place {
         command
             .env("HOME", self.folder.path())
             .env("TOLLGATE_KEY", &self.key)
+            .env("TOLLGATE_ADMIN_KEY", &self.admin_key)
             .stdin(Stdio::null());
         command
     }
 
     /// Starts the gateway and waits until it is ready; `crash_at` is the value of `TOLLGATE_CRASH_AT`.
     pub(crate) async fn start(&self, crash_at: Option<&str>) -> Result<Gateway, String> {
+        let mut gateway = self.spawn(crash_at)?;
+        gateway.become_ready().await?;
+        Ok(gateway)
+    }
+
+    /// Starts a gateway that has to die before it serves; says whether it did.
+    pub(crate) async fn start_to_crash(&self, crash_at: &str) -> Result<bool, String> {
+        let mut gateway = self.spawn(Some(crash_at))?;
+        let has_crashed = gateway.crashes_within(READY_WITHIN * 2).await;
+        gateway.kill().await?;
+        Ok(has_crashed)
+    }
+
+    fn spawn(&self, crash_at: Option<&str>) -> Result<Gateway, String> {
         let addr = free_address().map_err(|error| error.to_string())?;
         let log = self
             .folder
@@ -103,28 +128,15 @@ impl Place {
         if let Some(crash_at) = crash_at {
             command.env("TOLLGATE_CRASH_AT", crash_at);
         }
-        let begin = Instant::now();
         let child = command
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", self.binary.display()))?;
-        let mut gateway = Gateway {
+        Ok(Gateway {
             child,
             addr,
             ready_after: Duration::ZERO,
             log,
-        };
-        while !gateway.answers("/health/ready").await {
-            let has_ended = gateway.child.try_wait().is_ok_and(|ended| ended.is_some());
-            if has_ended || begin.elapsed() > READY_WITHIN * 4 {
-                return Err(format!(
-                    "the gateway did not become ready; it said:\n{}",
-                    gateway.said()
-                ));
-            }
-            sleep(ASK_EVERY).await;
-        }
-        gateway.ready_after = begin.elapsed();
-        Ok(gateway)
+        })
     }
 
     /// Every row of the ledger. The gateway may be running or not.
@@ -158,13 +170,35 @@ impl Place {
 }
 
 impl Gateway {
+    async fn become_ready(&mut self) -> Result<(), String> {
+        let begin = Instant::now();
+        while !self.answers("/health/ready").await {
+            let has_ended = self.child.try_wait().is_ok_and(|ended| ended.is_some());
+            if has_ended || begin.elapsed() > READY_WITHIN * 4 {
+                return Err(format!(
+                    "the gateway did not become ready; it said:\n{}",
+                    self.said()
+                ));
+            }
+            sleep(ASK_EVERY).await;
+        }
+        self.ready_after = begin.elapsed();
+        Ok(())
+    }
+
     /// Ends it at once, as a power-off of this one process would: SIGKILL.
     pub(crate) async fn kill(&mut self) -> Result<(), String> {
         self.child.kill().await.map_err(|error| error.to_string())
     }
 
+    /// Whether it dies at a crash point within this time. Another end is none.
+    pub(crate) async fn crashes_within(&mut self, limit: Duration) -> bool {
+        let ended = timeout(limit, self.child.wait()).await;
+        matches!(ended, Ok(Ok(status)) if status.signal() == Some(SIGABRT))
+    }
+
     /// Whether it ends by itself within this time.
-    pub(crate) async fn ends_within(&mut self, limit: Duration) -> bool {
+    async fn ends_within(&mut self, limit: Duration) -> bool {
         timeout(limit, self.child.wait()).await.is_ok()
     }
 
@@ -215,9 +249,13 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// A key of the documented form: a name padded to 30 letters, and its checksum. It opens nothing but the trial's
-/// own data folder.
+/// A caller's key. It opens nothing but the trial's own data folder.
 pub(crate) fn virtual_key(name: &str) -> String {
+    key_text("sk-tg-", name)
+}
+
+/// A key of the documented form: a prefix, a name padded to 30 letters, and its checksum.
+fn key_text(prefix: &str, name: &str) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let body: String = name.chars().cycle().take(30).collect();
     let mut sum = crc32fast::hash(body.as_bytes());
@@ -227,5 +265,5 @@ pub(crate) fn virtual_key(name: &str) -> String {
         *digit = char::from(ALPHABET[index]);
         sum /= 62;
     }
-    format!("sk-tg-{body}{}", digits.iter().collect::<String>())
+    format!("{prefix}{body}{}", digits.iter().collect::<String>())
 }

@@ -3,6 +3,7 @@
 //! What each trial proves stands in `docs/trials.md`. Every trial prints its seed, a table and its violations; the
 //! exit status is 1 when there was one, 2 when the trial could not be run.
 
+mod admin;
 mod client;
 mod compare;
 mod dice;
@@ -57,7 +58,7 @@ struct Shared {
 
 #[derive(Debug, Clone, Subcommand)]
 enum Trial {
-    /// L1: kill at named points with calls open, restart, compare
+    /// L1: kill at named points with streams open, restart, compare
     Crash {
         /// `all`, `calls` (those that plain calls reach), or names separated by commas
         #[arg(long)]
@@ -65,7 +66,7 @@ enum Trial {
         /// Kills at each point
         #[arg(long)]
         kills: Option<u64>,
-        /// Calls open at each kill
+        /// Streams open at each kill, beside calls that come and go
         #[arg(long, default_value_t = 50)]
         streams: usize,
     },
@@ -157,7 +158,8 @@ async fn run(common: &Common, trial: Trial) -> Result<Report, String> {
             streams,
         } => {
             // The short tier kills where most can go wrong, once each.
-            let few = "after-open-write,mid-stream,before-settle-write,after-settle-write";
+            let few = "after-open-write,mid-stream,before-settle-write,after-settle-write,\
+                       key-rotate-mid,config-swap,recovery-close,migrate-step";
             let points = points.unwrap_or_else(|| common.scaled(few, "all", "all").to_owned());
             let kills = kills.unwrap_or_else(|| common.scaled(1, 5, 100));
             crash::points(common, &points, kills, streams).await

@@ -55,9 +55,9 @@ impl Report {
         self.violations.is_empty()
     }
 
-    /// How many violations there are so far.
-    pub(crate) fn found(&self) -> usize {
-        self.violations.len()
+    /// The violations alone, for the report of something larger.
+    pub(crate) fn into_violations(self) -> Vec<String> {
+        self.violations
     }
 
     pub(crate) fn text(&self) -> String {

@@ -117,15 +117,17 @@ impl Oracle {
         self.records().iter().filter_map(Witness::of).collect()
     }
 
+    /// How many attempts are open.
+    pub(crate) fn open(&self) -> usize {
+        let is_open = |record: &&Record| record.end.is_none();
+        self.records().iter().filter(is_open).count()
+    }
+
     /// Waits until no attempt is open any more.
     pub(crate) async fn quiet(&self) -> Result<(), String> {
         let begin = Instant::now();
         loop {
-            let open = self
-                .records()
-                .iter()
-                .filter(|record| record.end.is_none())
-                .count();
+            let open = self.open();
             if open == 0 {
                 return Ok(());
             }

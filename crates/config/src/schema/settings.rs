@@ -499,6 +499,17 @@ pub(crate) static SETTINGS: &[Setting<Draft>] = &[
         example: "4096",
     },
     Setting {
+        path: "ledger.journal_file_mib",
+        kind: Kind::Count {
+            min: 1,
+            max: 1024,
+            slot: slot!(ledger.journal_file_mib),
+        },
+        doc: "Where a file of the ledger's journal ends and the next begins, in MiB. A file is deleted when the store has all of it: short files keep the folder small, and a start after a crash quick.",
+        absent: "",
+        example: "16",
+    },
+    Setting {
         path: "alerting.unusual",
         kind: Kind::Flag(slot!(alerting.unusual)),
         doc: "Watch every key for hours in which it spends several times its own pattern of the last days.",

@@ -151,6 +151,14 @@ fn values_out_of_range() {
             "tollgate.toml:1:22: retry.max_attempts: is out of range",
         ),
         (
+            "ledger.journal_file_mib = 0",
+            "tollgate.toml:1:27: ledger.journal_file_mib: is out of range: write a value from 1 to 1024",
+        ),
+        (
+            "ledger.journal_file_mib = 1025",
+            "tollgate.toml:1:27: ledger.journal_file_mib: is out of range",
+        ),
+        (
             "server.workers = 0",
             "tollgate.toml:1:18: server.workers: is out of range",
         ),

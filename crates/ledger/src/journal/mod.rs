@@ -254,8 +254,10 @@ impl Journal {
         entries: &[Written<'_>],
         buffer: &mut Vec<u8>,
     ) -> io::Result<u64> {
-        let is_full = |segment: &Segment| segment.end >= self.config.segment_bytes;
-        if writer.current.as_ref().is_none_or(is_full) {
+        // The reserve is written to its end, however short files are: on a full disk there is no next one.
+        let may_end = writer.has_reserve;
+        let has_ended = |segment: &Segment| may_end && segment.end >= self.config.segment_bytes;
+        if writer.current.as_ref().is_none_or(has_ended) {
             crash_point("journal-rotate");
             self.rotate(writer)
                 .inspect_err(|error| self.note_failure(writer, error))?;

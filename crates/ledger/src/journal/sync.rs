@@ -2,6 +2,7 @@
 
 use std::{fs, io, sync::atomic::Ordering, time::Instant};
 
+use tollgate_base::crash_point;
 use tollgate_policy::ledger::Entry;
 
 use super::{Journal, Segment, Writer};
@@ -37,6 +38,7 @@ impl Journal {
 
     fn sync_once(&self) {
         let (last, mut files) = self.take_unsynced();
+        crash_point("before-sync");
         let Err(error) = self.sync_files(&files) else {
             return self.commits.reach(last);
         };

@@ -153,6 +153,7 @@ fn nothing_acknowledged_is_lost_at_any_named_point() {
         "after-open-write",
         "before-settle-write",
         "after-settle-write",
+        "before-sync",
         "journal-rotate",
         "ship-before-send",
         "ship-after-send",
@@ -173,6 +174,23 @@ fn nothing_acknowledged_is_lost_at_any_named_point() {
             );
             check(folder.path(), &seen, &at);
         }
+    }
+}
+
+#[test]
+fn a_recovery_that_dies_is_finished_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = Acknowledged::default();
+    let points = ["recovery-replay:1", "recovery-replay:2", "recovery-close:1"];
+    for (round, point) in points.into_iter().enumerate() {
+        let first = round as u64 * 100_000;
+        let life = Duration::from_secs(20);
+        let open = "before-settle-write:5";
+        run_child(folder.path(), first, Some(open), life, &mut seen);
+        let begun = seen.begun.len();
+        run_child(folder.path(), first + 50_000, Some(point), life, &mut seen);
+        assert_eq!(seen.begun.len(), begun, "{point} was not reached");
+        check(folder.path(), &seen, point);
     }
 }
 

@@ -57,6 +57,34 @@ fn on_a_full_disk_new_attempts_are_refused_and_begun_ones_settled() {
 }
 
 #[test]
+fn the_whole_reserve_serves_where_a_file_is_shorter_than_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    let faults = disk.0.clone();
+    let store = Arc::new(MemoryLedger::default());
+    let short = Config {
+        segment_bytes: 1_000,
+        patience: std::time::Duration::from_millis(30),
+        ..config(folder.path())
+    };
+    let clock = Arc::new(ManualClock::default());
+    let ledger = Ledger::open_on(short, store.clone(), clock, Arc::new(disk)).unwrap();
+    for n in 0..50 {
+        ledger.begin(&opening(n)).unwrap();
+        ledger.dispatched(&id(n)).unwrap();
+    }
+    faults.full.store(true, Ordering::SeqCst);
+    for n in 0..50 {
+        ledger.settle(&settlement(n)).wait().unwrap();
+    }
+    assert_eq!(ledger.health().alarms.parked, 0);
+    faults.full.store(false, Ordering::SeqCst);
+    until("room again", || ledger.health().ready);
+    ledger.close().unwrap();
+    assert_eq!(total(&*store).attempts, 50);
+}
+
+#[test]
 fn a_settlement_that_finds_no_room_at_all_waits_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (ledger, store, faults) = ledger(folder.path());

@@ -9,7 +9,7 @@ use std::{fmt, fs, path::Path};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
-use tollgate_base::{Error, Kind, Result, UnixMillis};
+use tollgate_base::{Error, Kind, Result, UnixMillis, crash_point};
 use tollgate_policy::objects::{self, Object, ObjectKind, ObjectStore};
 
 use crate::migrations::{CURRENT, MIGRATIONS};
@@ -99,6 +99,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     }
     for batch in MIGRATIONS.iter().skip(version as usize) {
         transaction.execute_batch(batch).map_err(classify)?;
+        crash_point("migrate-step");
     }
     if version < CURRENT {
         transaction

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
-use tollgate_base::{Clock as _, Result, SystemClock};
+use tollgate_base::{Clock as _, Result, SystemClock, crash_point};
 use tollgate_config::Config;
 use tollgate_gateway::{Books, Notice, Shared};
 use tollgate_ledger::{Config as LedgerConfig, Durability, Ledger};
@@ -30,15 +30,19 @@ pub(crate) fn open_ledger(config: &Config) -> Result<Ledger, Exit> {
     };
     let store = SqliteLedger::open(&config.data_dir).map_err(|error| said(&error))?;
     let store: Arc<dyn LedgerStore> = Arc::new(store);
+    Ledger::open(settings(config), store, Arc::new(SystemClock)).map_err(|error| said(&error))
+}
+
+fn settings(config: &Config) -> LedgerConfig {
     let durability = match config.ledger.durability {
         tollgate_config::Durability::Power => Durability::Power,
         tollgate_config::Durability::Process => Durability::Process,
     };
-    let settings = LedgerConfig {
+    LedgerConfig {
         durability,
+        segment_bytes: config.ledger.journal_file_mib << 20,
         ..LedgerConfig::new(&config.data_dir)
-    };
-    Ledger::open(settings, store, Arc::new(SystemClock)).map_err(|error| said(&error))
+    }
 }
 
 /// The books with the rules of the configuration and of the accounts, their counters as the ledger has them.
@@ -146,6 +150,46 @@ pub(super) fn take_over(
     shared.keys.store(Arc::new(accounts.key_ring()));
     let rules = rules(&shared.snapshot.load().config, &accounts)?;
     restore(&shared.books, &rules)?;
+    // The keys are the new ones, the rules still the old ones.
+    crash_point("config-swap");
     shared.books.rules.store(Arc::new(rules));
     Ok(accounts.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_config::{FileSource, Overrides, Sources};
+
+    fn of(text: &str) -> LedgerConfig {
+        let sources = Sources {
+            file: FileSource::Text {
+                name: "tollgate.toml".into(),
+                text: text.to_owned(),
+            },
+            overrides: Overrides {
+                listen: None,
+                data_dir: Some("/data".into()),
+            },
+            ..Sources::default()
+        };
+        let Ok(loaded) = Config::load(&sources) else {
+            panic!("{text} does not load");
+        };
+        settings(&loaded.config)
+    }
+
+    #[test]
+    fn the_ledger_is_opened_as_the_settings_say() {
+        let said = of("[ledger]\ndurability = \"process\"\njournal_file_mib = 2\n");
+        assert_eq!(
+            (said.durability, said.segment_bytes),
+            (Durability::Process, 2 << 20)
+        );
+        let (absent, own) = (of(""), LedgerConfig::new("/data"));
+        assert_eq!(
+            (absent.durability, absent.segment_bytes),
+            (own.durability, own.segment_bytes)
+        );
+    }
 }

@@ -1,0 +1,96 @@
+//! The admin API as a trial uses it: one request, one connection, one JSON answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks as an owner.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    addr: SocketAddr,
+    key: String,
+}
+
+impl Admin {
+    pub(crate) fn new(addr: SocketAddr, key: &str) -> Self {
+        Self {
+            addr,
+            key: key.to_owned(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, String> {
+        self.ask("GET", path, "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Result<Value, String> {
+        self.ask("POST", path, body).await
+    }
+
+    /// The body of a good answer; an error when there is none, or it says that it is none.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
+        let request = format!(
+            "{method} /admin/v1/{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            self.addr,
+            self.key,
+            body.len()
+        );
+        let failed = |what: &dyn std::fmt::Display| format!("{method} {path}: {what}");
+        let answer = timeout(PATIENCE, exchange(self.addr, request.as_bytes()))
+            .await
+            .map_err(|_| failed(&"no answer"))?
+            .map_err(|error| failed(&error))?;
+        read(&answer).map_err(|error| failed(&error))
+    }
+}
+
+async fn exchange(addr: SocketAddr, request: &[u8]) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+fn read(answer: &str) -> Result<Value, String> {
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("the answer was cut off")?;
+    let is_good = head
+        .split(' ')
+        .nth(1)
+        .is_some_and(|code| code.starts_with('2'));
+    if !is_good {
+        return Err(format!(
+            "{} {body}",
+            head.lines().next().unwrap_or_default()
+        ));
+    }
+    serde_json::from_str(body).map_err(|error| format!("{error}: {body}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_good_answer_is_one() {
+        let good = "HTTP/1.1 201 Created\r\ncontent-length: 8\r\n\r\n{\"id\":1}";
+        assert_eq!(read(good).unwrap()["id"], 1);
+        for bad in [
+            "",
+            "HTTP/1.1 201 Created\r\n",
+            "HTTP/1.1 201 Created\r\n\r\n{\"id\"",
+            "HTTP/1.1 409 Conflict\r\n\r\n{\"id\":1}",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}
