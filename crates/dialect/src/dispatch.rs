@@ -302,9 +302,13 @@ pub fn encoder(dialect: Dialect, options: EncodeOptions) -> Box<dyn Encoder> {
         | Dialect::GeminiEmbed
         | Dialect::GeminiBatchEmbed => Box::new(openai_chat::ChatEncoder::new(options)),
         Dialect::OpenAiCompletions => Box::new(openai_completions::CompletionEncoder::new(options)),
-        Dialect::OpenAiResponses => Box::new(openai_responses::ResponsesEncoder::new(options)),
+        Dialect::OpenAiResponses => Box::new(ir::First::new(
+            openai_responses::ResponsesEncoder::new(options),
+        )),
         Dialect::GeminiGenerate => Box::new(gemini::GenerateEncoder::new(options)),
-        Dialect::AnthropicMessages => Box::new(anthropic::MessagesEncoder::new(options)),
+        Dialect::AnthropicMessages => {
+            Box::new(ir::First::new(anthropic::MessagesEncoder::new(options)))
+        }
     }
 }
 

@@ -5,17 +5,23 @@
 use crate::frame::Frame;
 use crate::{
     Decoder,
-    ir::{BlockStart, Delta, Event},
+    ir::{ANSWERS_LIMIT, Answers, BlockStart, Delta, Event},
 };
 
 /// Judges a sequence of events, one at a time.
 #[derive(Debug, Default)]
 pub struct Law {
     has_started: bool,
+    answers: Answers<Answer>,
+    has_failed: bool,
+}
+
+/// One answer so far.
+#[derive(Debug, Default)]
+struct Answer {
     /// What each block is, in order of start, and whether it is open.
     blocks: Vec<(Kind, bool)>,
     has_finished: bool,
-    has_failed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +52,46 @@ impl Law {
             }
             _ if !self.has_started => return Err("a reply begins with its start"),
             Event::Usage(_) => return Ok(()),
-            _ if self.has_finished => return Err("only usage follows the finish"),
-            Event::BlockStart { index, block } => self.start(*index, Kind::of(block))?,
-            Event::Delta { index, delta } => self.delta(*index, delta)?,
-            Event::BlockEnd { index } => match self.blocks.get_mut(*index) {
-                Some((_, open @ true)) => *open = false,
-                _ => return Err("only an open block ends"),
-            },
-            Event::Finish(_) if self.blocks.iter().any(|(_, open)| *open) => {
-                return Err("every block ends before the finish");
+            Event::Choice(index) if *index >= ANSWERS_LIMIT => {
+                return Err("a reply has at most 128 answers");
             }
-            Event::Finish(_) => self.has_finished = true,
+            Event::Choice(index) => {
+                self.answers.turn(*index);
+                return Ok(());
+            }
+            _ => {}
         }
-        Ok(())
+        self.answers.now.check(event)
     }
 
     /// Whether the events so far are a whole reply.
     pub fn is_whole(&self) -> bool {
-        self.has_finished && !self.has_failed
+        !self.has_failed && self.answers.all().all(|answer| answer.has_finished)
+    }
+}
+
+impl Answer {
+    fn check(&mut self, event: &Event) -> Result<(), &'static str> {
+        match event {
+            _ if self.has_finished => Err("only usage follows the finish"),
+            Event::BlockStart { index, block } => self.start(*index, Kind::of(block)),
+            Event::Delta { index, delta } => self.delta(*index, delta),
+            Event::BlockEnd { index } => match self.blocks.get_mut(*index) {
+                Some((_, open @ true)) => {
+                    *open = false;
+                    Ok(())
+                }
+                _ => Err("only an open block ends"),
+            },
+            Event::Finish(_) if self.blocks.iter().any(|(_, open)| *open) => {
+                Err("every block ends before the finish")
+            }
+            Event::Finish(_) => {
+                self.has_finished = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn start(&mut self, index: usize, kind: Kind) -> Result<(), &'static str> {

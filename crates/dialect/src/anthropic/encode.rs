@@ -199,8 +199,9 @@ impl Encoder for MessagesEncoder {
         }
         match event {
             Event::Start { id, model } => self.start(id, model, out),
-            // Nobody who speaks this dialect can ask for log-probabilities.
-            Event::Lost(_)
+            // Nobody who speaks this dialect can ask for more answers, or for log-probabilities.
+            Event::Choice(_)
+            | Event::Lost(_)
             | Event::Delta {
                 delta: Delta::Logprobs(_),
                 ..

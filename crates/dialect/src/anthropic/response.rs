@@ -113,6 +113,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
             .map(|usage| usage.to_usage(Provenance::Reported))
             .unwrap_or_default(),
         service_tier: service_tier(body),
+        others: Vec::new(),
         losses: Vec::new(),
     })
 }

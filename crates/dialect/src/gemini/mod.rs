@@ -8,6 +8,7 @@ mod errors;
 pub(crate) mod fields;
 mod head;
 mod logprobs;
+mod parts;
 mod request;
 mod response;
 mod sources;

@@ -3,11 +3,10 @@
 use tollgate_base::{Error, Provenance, Result};
 
 use super::{
-    GenerateDecoder,
-    encode::{Said, Writer},
-    finish_name, finish_reason,
+    GenerateDecoder, finish_name, finish_reason,
     logprobs::{self, Mean},
     not_a_reply, parse_error,
+    parts::{Said, Writer},
     wire::{Reply, UsageOut},
 };
 use crate::{
@@ -83,36 +82,13 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
 }
 
 pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> Vec<u8> {
-    let mut writer = Writer::default();
     let mut out = Vec::with_capacity(512);
     let mut body = Object::new(&mut out);
     {
         let mut candidates = body.list("candidates");
-        let mut candidate = candidates.object();
-        {
-            let mut content = candidate.object("content");
-            {
-                let mut parts = content.list("parts");
-                for block in &response.blocks {
-                    put_block(&mut writer, block, options, &mut parts);
-                }
-                writer.close(&mut parts);
-                if parts.is_empty() {
-                    // Clients read the first part without asking whether there is one.
-                    parts.object().put("text", "");
-                }
-            }
-            content.put("role", "model");
+        for answer in response.answers() {
+            put_candidate(&mut candidates.object(), answer, options);
         }
-        let finish = if writer.is_malformed && response.finish == FinishReason::ToolCalls {
-            "MALFORMED_FUNCTION_CALL"
-        } else {
-            finish_name(&response.finish)
-        };
-        candidate.put("finishReason", finish);
-        candidate.put("index", &0);
-        put_logprobs(&mut candidate, &response.blocks);
-        writer.put_sources(&mut candidate);
     }
     if response.usage.provenance != Provenance::Unknown {
         let tier = response.service_tier.as_deref();
@@ -127,6 +103,38 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     body.put("responseId", id);
     drop(body);
     out
+}
+
+fn put_candidate(
+    candidate: &mut Object<'_>,
+    (index, blocks, finish): (usize, &[Block], &FinishReason),
+    options: &EncodeOptions,
+) {
+    let mut writer = Writer::default();
+    {
+        let mut content = candidate.object("content");
+        {
+            let mut parts = content.list("parts");
+            for block in blocks {
+                put_block(&mut writer, block, options, &mut parts);
+            }
+            writer.close(&mut parts);
+            if parts.is_empty() {
+                // Clients read the first part without asking whether there is one.
+                parts.object().put("text", "");
+            }
+        }
+        content.put("role", "model");
+    }
+    let finish = if writer.is_malformed && *finish == FinishReason::ToolCalls {
+        "MALFORMED_FUNCTION_CALL"
+    } else {
+        finish_name(finish)
+    };
+    candidate.put("finishReason", finish);
+    candidate.put("index", &index);
+    put_logprobs(candidate, blocks);
+    writer.put_sources(candidate);
 }
 
 fn put_logprobs(candidate: &mut Object<'_>, blocks: &[Block]) {

@@ -7,13 +7,17 @@ use crate::Loss;
 
 /// One step of a streamed reply. `law.rs` says which sequences are legal: `Start` first; blocks numbered
 /// densely from 0 in the order they start; only tool calls may be open side by side; one `Finish`; usage is
-/// cumulative and the last one counts; nothing after `Error`.
+/// cumulative and the last one counts; nothing after `Error`. Where there are several answers, each of them keeps
+/// that order for itself, and usage is that of all together.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     Start {
         id: String,
         model: String,
     },
+    /// What follows is about this answer, up to the next such step. The first answer is 0, and a reply begins
+    /// with it.
+    Choice(usize),
     BlockStart {
         index: usize,
         block: BlockStart,

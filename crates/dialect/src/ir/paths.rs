@@ -144,6 +144,7 @@ impl Request {
             return None;
         }
         let name = match field {
+            "n" => "generationConfig.candidateCount",
             "logprobs" => "generationConfig.responseLogprobs",
             "messages" | "input" => "contents",
             "temperature" => "generationConfig.temperature",

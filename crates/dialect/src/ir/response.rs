@@ -2,7 +2,7 @@
 
 use tollgate_base::{Error, Result, Usage};
 
-use super::{BlockStart, Citation, Delta, Event, Signature, TokenLogprob, ToolCall};
+use super::{Answers, BlockStart, Citation, Delta, Event, Signature, TokenLogprob, ToolCall};
 use crate::Loss;
 
 #[derive(Clone, Debug, Default)]
@@ -13,10 +13,22 @@ pub struct Response {
     pub model: String,
     pub blocks: Vec<Block>,
     pub finish: FinishReason,
+    /// The further answers, in their order, where several were asked for.
+    pub others: Vec<Answer>,
+    /// Of all answers together.
     pub usage: Usage,
     pub service_tier: Option<String>,
     /// What the provider said and no other dialect has a word for.
     pub losses: Vec<Loss>,
+}
+
+/// One of several answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// From 1: the first answer is the reply's own.
+    pub index: usize,
+    pub blocks: Vec<Block>,
+    pub finish: FinishReason,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -67,18 +79,28 @@ impl Block {
     }
 }
 
+/// An answer that is being put together.
+#[derive(Default)]
+struct Draft {
+    blocks: Vec<Block>,
+    finish: Option<FinishReason>,
+}
+
 impl Response {
-    /// The reply that a lawful sequence of events tells. A sequence that failed, or never finished, is an
-    /// error.
+    /// The reply that a lawful sequence of events tells. A sequence that failed, or in which an answer never
+    /// finished, is an error.
     pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<Self> {
         let mut response = Self::default();
-        let mut has_finished = false;
+        let mut answers = Answers::<Draft>::default();
         for event in events {
             match event {
                 Event::Start { id, model } => (response.id, response.model) = (id, model),
-                Event::BlockStart { block, .. } => response.blocks.push(Block::from_start(block)),
+                Event::Choice(index) => answers.turn(index),
+                Event::BlockStart { block, .. } => {
+                    answers.now.blocks.push(Block::from_start(block));
+                }
                 Event::Delta { index, delta } => {
-                    let block = response.blocks.get_mut(index);
+                    let block = answers.now.blocks.get_mut(index);
                     block
                         .ok_or_else(|| {
                             Error::internal("A piece of the reply belongs to no block.")
@@ -86,20 +108,42 @@ impl Response {
                         .extend(delta);
                 }
                 Event::Usage(usage) => response.usage = usage,
-                Event::Finish(finish) => {
-                    response.finish = finish;
-                    has_finished = true;
-                }
+                Event::Finish(finish) => answers.now.finish = Some(finish),
                 Event::Lost(loss) => response.losses.push(loss),
                 Event::Error(error) => return Err(error),
                 Event::BlockEnd { .. } | Event::Ping => {}
             }
         }
-        if has_finished {
-            Ok(response)
-        } else {
-            Err(Error::upstream_invalid("The reply was cut before its end."))
+        for (index, draft) in answers.into_sorted() {
+            let Some(finish) = draft.finish else {
+                return Err(Error::upstream_invalid("The reply was cut before its end."));
+            };
+            let blocks = draft.blocks;
+            if index == 0 {
+                (response.blocks, response.finish) = (blocks, finish);
+            } else {
+                response.others.push(Answer {
+                    index,
+                    blocks,
+                    finish,
+                });
+            }
         }
+        Ok(response)
+    }
+
+    /// Every answer: its number, what it says and how it ended.
+    pub fn answers(&self) -> impl Iterator<Item = (usize, &[Block], &FinishReason)> {
+        let others = self.others.iter();
+        let others = others.map(|answer| (answer.index, &*answer.blocks, &answer.finish));
+        std::iter::once((0, &*self.blocks, &self.finish)).chain(others)
+    }
+
+    /// The texts in all answers that a provider charges for.
+    pub fn billed_texts(&self) -> impl Iterator<Item = &str> {
+        self.answers()
+            .flat_map(|(_, blocks, _)| blocks)
+            .flat_map(Block::billed_texts)
     }
 }
 

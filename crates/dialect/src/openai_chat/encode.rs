@@ -6,7 +6,7 @@ use tollgate_base::Usage;
 use super::{cite, logprobs, response::finish_name, wire::UsageOut};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{BlockStart, Citation, Delta, Event, TokenLogprob},
+    ir::{Answers, BlockStart, Citation, Delta, Event, TokenLogprob},
     json::{List, Object},
 };
 
@@ -17,6 +17,16 @@ pub(crate) struct ChatEncoder {
     options: EncodeOptions,
     id: String,
     model: String,
+    answers: Answers<Answer>,
+    usage: Option<Usage>,
+    has_failed: bool,
+    scratch: Vec<u8>,
+}
+
+/// What is known of an answer that is being written.
+#[derive(Debug, Default)]
+struct Answer {
+    has_begun: bool,
     /// For each block the number of its tool call, and whether arguments were sent.
     blocks: Vec<Option<(usize, bool)>>,
     calls: usize,
@@ -28,10 +38,7 @@ pub(crate) struct ChatEncoder {
     /// Characters of the text before the open block, and of all of it.
     text_start: u64,
     text_length: u64,
-    usage: Option<Usage>,
     has_finished: bool,
-    has_failed: bool,
-    scratch: Vec<u8>,
 }
 
 impl ChatEncoder {
@@ -40,15 +47,8 @@ impl ChatEncoder {
             options,
             id: String::new(),
             model: String::new(),
-            blocks: Vec::new(),
-            calls: 0,
-            seal: None,
-            citations: Vec::new(),
-            tokens: Vec::new(),
-            text_start: 0,
-            text_length: 0,
+            answers: Answers::default(),
             usage: None,
-            has_finished: false,
             has_failed: false,
             scratch: Vec::with_capacity(512),
         }
@@ -62,12 +62,13 @@ impl ChatEncoder {
         delta: impl FnOnce(&mut Object<'_>),
     ) {
         let says_usage = self.options.include_usage;
-        let tokens = std::mem::take(&mut self.tokens);
+        let index = self.answers.index();
+        let tokens = std::mem::take(&mut self.answers.now.tokens);
         self.frame(out, |body| {
             {
                 let mut choices = body.list("choices");
                 let mut choice = choices.object();
-                choice.put("index", &0);
+                choice.put("index", &index);
                 delta(&mut choice.object("delta"));
                 logprobs::put(&mut choice, &tokens);
                 choice.put("finish_reason", &finish);
@@ -77,6 +78,16 @@ impl ChatEncoder {
                 body.put("usage", &());
             }
         });
+    }
+
+    /// The first chunk of an answer names who speaks.
+    fn begin(&mut self, out: &mut BytesMut) {
+        if !std::mem::replace(&mut self.answers.now.has_begun, true) {
+            self.chunk(out, None, |delta| {
+                delta.put("role", "assistant");
+                delta.put("content", "");
+            });
+        }
     }
 
     fn frame(&mut self, out: &mut BytesMut, rest: impl FnOnce(&mut Object<'_>)) {
@@ -97,10 +108,10 @@ impl ChatEncoder {
     fn delta(&mut self, index: usize, delta: &Delta, out: &mut BytesMut) {
         match delta {
             Delta::Text(text) => {
-                self.text_length += cite::length(text);
+                self.answers.now.text_length += cite::length(text);
                 self.chunk(out, None, |delta| delta.put("content", text));
             }
-            Delta::Logprobs(tokens) => self.tokens.extend_from_slice(tokens),
+            Delta::Logprobs(tokens) => self.answers.now.tokens.extend_from_slice(tokens),
             Delta::Reasoning(text) => {
                 self.chunk(out, None, |delta| delta.put("reasoning_content", text));
             }
@@ -108,15 +119,15 @@ impl ChatEncoder {
             Delta::Arguments(text) => self.arguments(index, text, out),
             // A client of this dialect can only send back what stands on a call.
             Delta::Signature(signature) => {
-                self.seal = cite::call_seal(signature).map(str::to_owned);
+                self.answers.now.seal = cite::call_seal(signature).map(str::to_owned);
             }
             // Told at the end of the block: until then its length is not known.
-            Delta::Citation(citation) => self.citations.push(citation.clone()),
+            Delta::Citation(citation) => self.answers.now.citations.push(citation.clone()),
         }
     }
 
     fn arguments(&mut self, index: usize, text: &str, out: &mut BytesMut) {
-        let Some(Some((call, has_arguments))) = self.blocks.get_mut(index) else {
+        let Some(Some((call, has_arguments))) = self.answers.now.blocks.get_mut(index) else {
             return;
         };
         *has_arguments = true;
@@ -130,8 +141,11 @@ impl ChatEncoder {
     }
 
     fn annotate(&mut self, out: &mut BytesMut) {
-        let citations = std::mem::take(&mut self.citations);
-        let (start, length) = (self.text_start, self.text_length - self.text_start);
+        let citations = std::mem::take(&mut self.answers.now.citations);
+        let (start, length) = (
+            self.answers.now.text_start,
+            self.answers.now.text_length - self.answers.now.text_start,
+        );
         let mut annotations = Vec::new();
         {
             let mut list = List::new(&mut annotations);
@@ -144,11 +158,11 @@ impl ChatEncoder {
     }
 
     fn start_call(&mut self, id: &str, name: &str, out: &mut BytesMut) {
-        let call = self.calls;
-        self.calls += 1;
-        self.blocks.push(Some((call, false)));
+        let call = self.answers.now.calls;
+        self.answers.now.calls += 1;
+        self.answers.now.blocks.push(Some((call, false)));
         let name = self.options.names.original(name).to_owned();
-        let seal = self.seal.take();
+        let seal = self.answers.now.seal.take();
         self.chunk(out, None, |delta| {
             let mut calls = delta.list("tool_calls");
             let mut item = calls.object();
@@ -172,34 +186,35 @@ impl Encoder for ChatEncoder {
             Event::Start { id, model } => {
                 self.id = ids::reply_id("chatcmpl-", id, &self.options.id_suffix);
                 self.model.clone_from(model);
-                self.chunk(out, None, |delta| {
-                    delta.put("role", "assistant");
-                    delta.put("content", "");
-                });
+                self.begin(out);
+            }
+            Event::Choice(index) => {
+                self.answers.turn(*index);
+                self.begin(out);
             }
             Event::BlockStart {
                 block: BlockStart::ToolCall { id, name },
                 ..
             } => self.start_call(id, name, out),
             Event::BlockStart { .. } => {
-                self.seal = None;
-                self.text_start = self.text_length;
-                self.blocks.push(None);
+                self.answers.now.seal = None;
+                self.answers.now.text_start = self.answers.now.text_length;
+                self.answers.now.blocks.push(None);
             }
             Event::Delta { index, delta } => self.delta(*index, delta, out),
             Event::BlockEnd { index } => {
-                if let Some(Some((_, false))) = self.blocks.get(*index) {
+                if let Some(Some((_, false))) = self.answers.now.blocks.get(*index) {
                     self.arguments(*index, "{}", out);
                 }
                 self.annotate(out);
-                if !self.tokens.is_empty() {
+                if !self.answers.now.tokens.is_empty() {
                     // They add nothing that could be told with them.
                     self.chunk(out, None, |delta| delta.put("content", ""));
                 }
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => {
-                self.has_finished = true;
+                self.answers.now.has_finished = true;
                 self.chunk(out, Some(finish_name(finish)), |_| {});
             }
             Event::Lost(_) => {}
@@ -209,7 +224,8 @@ impl Encoder for ChatEncoder {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        if self.has_failed || !self.has_finished {
+        let has_finished = self.answers.all().all(|answer| answer.has_finished);
+        if self.has_failed || !has_finished {
             return;
         }
         if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {

@@ -4,11 +4,12 @@ use tollgate_base::{Error, Provenance, Result};
 
 use super::{
     cite, finish_reason, logprobs, not_a_reply, parse_error,
+    stream::CALLS_LIMIT,
     wire::{CallFragment, Delta, Glance, GlanceChoice, Reply, ReplyChoice, UsageOut, reply_usage},
 };
 use crate::{
     EncodeOptions, Loss, Reading, anthropic, ids,
-    ir::{Block, FinishReason, Response, TokenLogprob, ToolCall, dropped},
+    ir::{Answer, Block, FinishReason, Response, TokenLogprob, ToolCall, dropped},
     json::{List, Object},
 };
 
@@ -74,7 +75,7 @@ fn choice_finish(choice: &ReplyChoice<'_>) -> Result<Option<FinishReason>> {
     finish_reason(name, choice.stop_reason.as_deref(), has_calls, has_refused).map(Some)
 }
 
-/// A whole reply of chat or legacy completions. Of several choices the first one is told.
+/// A whole reply of chat or legacy completions.
 pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
     let reply = parse_wire(body)?;
     let Some(choice) = &reply.choices.first else {
@@ -82,13 +83,22 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
             "The provider's reply holds no answer.",
         ));
     };
+    let id = reply.id.to_text();
     let mut losses = Vec::new();
-    let (blocks, finish) = parse_choice(choice, &reply.id.to_text(), &mut losses)?;
+    let first = parse_choice(0, choice, &id, &mut losses)?;
+    let mut others: Vec<Answer> = Vec::new();
+    for (index, choice) in &reply.choices.others {
+        if !others.iter().any(|other| other.index == *index) {
+            others.push(parse_choice(*index, choice, &id, &mut losses)?);
+        }
+    }
+    others.sort_by_key(|answer| answer.index);
     Ok(Response {
-        id: reply.id.to_text(),
+        id,
         model: reply.model.to_text(),
-        blocks,
-        finish,
+        blocks: first.blocks,
+        finish: first.finish,
+        others,
         usage: reply_usage(reply.usage, reply.service_tier.as_deref()),
         service_tier: reply.service_tier.filled().map(str::to_owned),
         losses,
@@ -96,10 +106,11 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
 }
 
 fn parse_choice(
+    index: usize,
     choice: &ReplyChoice<'_>,
     reply_id: &str,
     losses: &mut Vec<Loss>,
-) -> Result<(Vec<Block>, FinishReason)> {
+) -> Result<Answer> {
     let finish = choice_finish(choice)?;
     let mut blocks = Vec::new();
     if let Some(text) = choice.text.filled() {
@@ -108,9 +119,10 @@ fn parse_choice(
     if let Some(message) = &choice.message {
         let was_cut = finish == Some(FinishReason::MaxTokens);
         parse_prose(message, &mut blocks);
-        parse_calls(message, reply_id, was_cut, &mut blocks)?;
+        parse_calls((index, message), reply_id, was_cut, &mut blocks)?;
     }
-    put_tokens(logprobs::read(choice.logprobs), &mut blocks, losses);
+    let lost = put_tokens(logprobs::read(choice.logprobs), &mut blocks);
+    losses.extend(lost.map(|reason| dropped(format!("choices[{index}].logprobs"), reason)));
     let has_calls = blocks
         .iter()
         .any(|block| matches!(block, Block::ToolCall(_)));
@@ -119,22 +131,25 @@ fn parse_choice(
     } else {
         FinishReason::EndOfTurn
     };
-    Ok((blocks, finish.unwrap_or(seen)))
+    Ok(Answer {
+        index,
+        blocks,
+        finish: finish.unwrap_or(seen),
+    })
 }
 
-/// Lays the tokens on the text that they are of.
-fn put_tokens(said: logprobs::Said, blocks: &mut [Block], losses: &mut Vec<Loss>) {
+/// Lays the tokens on the text that they are of, and says why some of them are lost.
+fn put_tokens(said: logprobs::Said, blocks: &mut [Block]) -> Option<&'static str> {
     let text = blocks.iter_mut().find_map(|block| match block {
         Block::Text { logprobs, .. } => Some(logprobs),
         _ => None,
     });
-    let mut lost = said.lost;
     match text {
         Some(logprobs) => *logprobs = said.tokens,
         None if said.tokens.is_empty() => {}
-        None => lost = lost.or(Some("They belong to no text.")),
+        None => return said.lost.or(Some("They belong to no text.")),
     }
-    losses.extend(lost.map(|reason| dropped("choices[0].logprobs", reason)));
+    said.lost
 }
 
 fn parse_prose(message: &Delta<'_>, blocks: &mut Vec<Block>) {
@@ -170,13 +185,14 @@ fn parse_prose(message: &Delta<'_>, blocks: &mut Vec<Block>) {
 }
 
 fn parse_calls(
-    message: &Delta<'_>,
+    (index, message): (usize, &Delta<'_>),
     reply_id: &str,
     was_cut: bool,
     blocks: &mut Vec<Block>,
 ) -> Result<()> {
     for (i, call) in message.tool_calls.iter().flatten().enumerate() {
-        blocks.push(Block::ToolCall(parse_call(call, reply_id, i, was_cut)?));
+        let place = i + index * CALLS_LIMIT;
+        blocks.push(Block::ToolCall(parse_call(call, reply_id, place, was_cut)?));
     }
     if let Some(function) = &message.function_call {
         let name = function.name.to_text();
@@ -187,7 +203,7 @@ fn parse_calls(
             .unwrap_or_default()
             .to_owned();
         blocks.push(Block::ToolCall(ToolCall {
-            id: ids::made_call_id(reply_id, &name, 0),
+            id: ids::made_call_id(reply_id, &name, index * CALLS_LIMIT),
             name,
             arguments,
         }));
@@ -250,11 +266,13 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     body.put("model", &response.model);
     {
         let mut choices = body.list("choices");
-        let mut choice = choices.object();
-        choice.put("index", &0);
-        put_message(&mut choice, response, options);
-        logprobs::put(&mut choice, &tokens(&response.blocks));
-        choice.put("finish_reason", finish_name(&response.finish));
+        for (index, blocks, finish) in response.answers() {
+            let mut choice = choices.object();
+            choice.put("index", &index);
+            put_message(&mut choice, blocks, finish, options);
+            logprobs::put(&mut choice, &tokens(blocks));
+            choice.put("finish_reason", finish_name(finish));
+        }
     }
     if response.usage.provenance != Provenance::Unknown {
         body.put("usage", &UsageOut::new(&response.usage));
@@ -281,14 +299,19 @@ fn tier_name(tier: &str) -> &str {
     if tier == "standard" { "default" } else { tier }
 }
 
-fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOptions) {
+fn put_message(
+    choice: &mut Object<'_>,
+    blocks: &[Block],
+    finish: &FinishReason,
+    options: &EncodeOptions,
+) {
     let (mut text, mut reasoning, mut refusal) = (String::new(), String::new(), String::new());
     let mut calls = Vec::new();
     let mut annotations = Vec::new();
     let mut seal = None;
     {
         let mut annotations = List::new(&mut annotations);
-        for block in &response.blocks {
+        for block in blocks {
             let seal_before = seal.take();
             match block {
                 Block::Text {
@@ -313,7 +336,7 @@ fn put_message(choice: &mut Object<'_>, response: &Response, options: &EncodeOpt
             }
         }
     }
-    let is_refusal = response.finish == FinishReason::Refusal;
+    let is_refusal = *finish == FinishReason::Refusal;
     // What was said before a refusal must not be used.
     let has_text = !is_refusal && (!text.is_empty() || calls.is_empty());
     let mut message = choice.object("message");

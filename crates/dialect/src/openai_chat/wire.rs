@@ -11,11 +11,14 @@ use serde::{
 use serde_json::value::RawValue;
 use tollgate_base::{Provenance, ServiceTier, Usage};
 
-use crate::json::{Count, Text};
+use crate::{
+    ir::ANSWERS_LIMIT,
+    json::{Count, Text},
+};
 
 // === What is read ===
 
-/// A chunk of a stream. Only the first choice matters: the IR has one answer.
+/// A chunk of a stream.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Chunk<'a> {
     #[serde(borrow, default)]
@@ -37,7 +40,7 @@ pub(crate) struct Chunk<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Choice<'a> {
     #[serde(default)]
-    pub(crate) index: Count,
+    index: Count,
     #[serde(borrow, default)]
     pub(crate) delta: Option<Delta<'a>>,
     /// Legacy completions: the text itself.
@@ -119,17 +122,18 @@ pub(crate) struct CustomFragment<'a> {
     pub(crate) input: Text<'a>,
 }
 
-/// The first choice (`index` 0) of a list, and how many there were.
+/// The first choice (`index` 0) of a list, the others by their numbers, and how many there were.
 #[derive(Debug)]
 pub(crate) struct Choices<T> {
     pub(crate) first: Option<T>,
+    pub(crate) others: Vec<(usize, T)>,
     pub(crate) n: usize,
     pub(crate) is_list: bool,
 }
 
 /// What tells the choices of a list apart.
 pub(crate) trait Indexed {
-    fn is_first(&self) -> bool;
+    fn index(&self) -> Count;
 }
 
 /// `content`: a string, or (Mistral) a list of parts.
@@ -361,6 +365,7 @@ impl<T> Default for Choices<T> {
     fn default() -> Self {
         Self {
             first: None,
+            others: Vec::new(),
             n: 0,
             is_list: false,
         }
@@ -368,20 +373,20 @@ impl<T> Default for Choices<T> {
 }
 
 impl Indexed for Choice<'_> {
-    fn is_first(&self) -> bool {
-        self.index.0.is_none_or(|index| index == 0)
+    fn index(&self) -> Count {
+        self.index
     }
 }
 
 impl Indexed for ReplyChoice<'_> {
-    fn is_first(&self) -> bool {
-        self.index.0.is_none_or(|index| index == 0)
+    fn index(&self) -> Count {
+        self.index
     }
 }
 
 impl Indexed for GlanceChoice<'_> {
-    fn is_first(&self) -> bool {
-        self.index.0.is_none_or(|index| index == 0)
+    fn index(&self) -> Count {
+        self.index
     }
 }
 
@@ -403,8 +408,13 @@ impl<'de, T: Deserialize<'de> + Indexed> Deserialize<'de> for Choices<T> {
                 };
                 while let Some(choice) = seq.next_element::<T>()? {
                     choices.n += 1;
-                    if choices.first.is_none() && choice.is_first() {
-                        choices.first = Some(choice);
+                    let index = choice.index().0.unwrap_or(0);
+                    if index == 0 {
+                        choices.first.get_or_insert(choice);
+                    } else if let Ok(index) = usize::try_from(index)
+                        && index < ANSWERS_LIMIT
+                    {
+                        choices.others.push((index, choice));
                     }
                 }
                 Ok(choices)

@@ -77,11 +77,9 @@ fn check_can_be_chat(raw: &RawObject) -> Result<()> {
     if raw.json("suffix").is_some_and(|suffix| !is_empty(suffix)) {
         return needs("suffix");
     }
-    if raw
-        .json("best_of")
-        .and_then(Json::as_u64)
-        .is_some_and(|n| n > 1)
-    {
+    let number = |name| raw.json(name).and_then(Json::as_u64).unwrap_or(1);
+    // The best of as many as are wanted are all of them.
+    if number("best_of") > number("n") {
         return needs("best_of");
     }
     let Some(top) = raw.json("logprobs").and_then(Json::as_u64) else {

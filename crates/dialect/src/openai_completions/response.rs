@@ -7,7 +7,7 @@ use tollgate_base::{Provenance, Usage};
 use super::{logprobs, request::echoed};
 use crate::{
     EncodeOptions, Encoder, ids,
-    ir::{Block, Delta, Event, FinishReason, Response, TokenLogprob},
+    ir::{Answers, Block, Delta, Event, FinishReason, Response, TokenLogprob},
     json::{List, Object},
     openai_chat::wire::UsageOut,
 };
@@ -26,7 +26,9 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     );
     {
         let mut choices = body.list("choices");
-        put_answer(&mut choices, &echo, &response.blocks, &response.finish);
+        for answer in response.answers() {
+            put_answer(&mut choices, &echo, answer);
+        }
     }
     if response.usage.provenance != Provenance::Unknown {
         body.put("usage", &UsageOut::new(&response.usage));
@@ -35,7 +37,11 @@ pub(crate) fn render_response(response: &Response, options: &EncodeOptions) -> V
     out
 }
 
-fn put_answer(choices: &mut List<'_>, echo: &str, blocks: &[Block], finish: &FinishReason) {
+fn put_answer(
+    choices: &mut List<'_>,
+    echo: &str,
+    (index, blocks, finish): (usize, &[Block], &FinishReason),
+) {
     let (mut text, mut tokens) = (echo.to_owned(), Vec::new());
     for block in blocks {
         match block {
@@ -51,7 +57,12 @@ fn put_answer(choices: &mut List<'_>, echo: &str, blocks: &[Block], finish: &Fin
             Block::Reasoning { .. } | Block::RedactedReasoning { .. } | Block::ToolCall(_) => {}
         }
     }
-    put_choice(choices, &text, (&tokens, &mut length(echo)), Some(finish));
+    put_choice(
+        choices,
+        (index, &text),
+        (&tokens, &mut length(echo)),
+        Some(finish),
+    );
 }
 
 fn put_head(body: &mut Object<'_>, id: &str, created: u64, model: &str) {
@@ -64,7 +75,7 @@ fn put_head(body: &mut Object<'_>, id: &str, created: u64, model: &str) {
 /// Writes a choice. With the tokens comes the place where they begin.
 fn put_choice(
     choices: &mut List<'_>,
-    text: &str,
+    (index, text): (usize, &str),
     (tokens, offset): (&[TokenLogprob], &mut u64),
     finish: Option<&FinishReason>,
 ) {
@@ -78,7 +89,7 @@ fn put_choice(
     });
     let mut choice = choices.object();
     choice.put("text", text);
-    choice.put("index", &0);
+    choice.put("index", &index);
     logprobs::put(&mut choice, tokens, offset);
     choice.put("finish_reason", &finish);
 }
@@ -93,13 +104,20 @@ pub(crate) struct CompletionEncoder {
     options: EncodeOptions,
     id: String,
     model: String,
+    answers: Answers<Answer>,
+    usage: Option<Usage>,
+    has_failed: bool,
+}
+
+/// What is known of an answer that is being written.
+#[derive(Debug, Default)]
+struct Answer {
+    has_begun: bool,
     /// Tokens of the text that is told next.
     tokens: Vec<TokenLogprob>,
     /// Characters of the text before them.
     offset: u64,
-    usage: Option<Usage>,
     has_finished: bool,
-    has_failed: bool,
 }
 
 impl CompletionEncoder {
@@ -108,10 +126,8 @@ impl CompletionEncoder {
             options,
             id: String::new(),
             model: String::new(),
-            tokens: Vec::new(),
-            offset: 0,
+            answers: Answers::default(),
             usage: None,
-            has_finished: false,
             has_failed: false,
         }
     }
@@ -130,20 +146,24 @@ impl CompletionEncoder {
 
     /// Writes a piece of the answer, with the tokens that wait for it.
     fn piece(&mut self, text: &str, finish: Option<&FinishReason>, out: &mut BytesMut) {
-        let tokens = std::mem::take(&mut self.tokens);
-        let mut offset = self.offset;
+        let index = self.answers.index();
+        let tokens = std::mem::take(&mut self.answers.now.tokens);
+        let mut offset = self.answers.now.offset;
         self.frame(out, |body| {
             let mut choices = body.list("choices");
-            put_choice(&mut choices, text, (&tokens, &mut offset), finish);
+            put_choice(&mut choices, (index, text), (&tokens, &mut offset), finish);
         });
-        self.offset = offset;
+        self.answers.now.offset = offset;
     }
 
     /// The prompt comes before the answer where the caller asked for it.
     fn begin(&mut self, out: &mut BytesMut) {
+        if std::mem::replace(&mut self.answers.now.has_begun, true) {
+            return;
+        }
         if let Some(prompt) = echoed(&self.options) {
             self.piece(&prompt, None, out);
-            self.offset = length(&prompt);
+            self.answers.now.offset = length(&prompt);
         }
     }
 }
@@ -159,6 +179,10 @@ impl Encoder for CompletionEncoder {
                 self.model.clone_from(model);
                 self.begin(out);
             }
+            Event::Choice(index) => {
+                self.answers.turn(*index);
+                self.begin(out);
+            }
             Event::Delta {
                 delta: Delta::Text(text) | Delta::Refusal(text),
                 ..
@@ -166,11 +190,13 @@ impl Encoder for CompletionEncoder {
             Event::Delta {
                 delta: Delta::Logprobs(tokens),
                 ..
-            } => self.tokens.extend_from_slice(tokens),
-            Event::BlockEnd { .. } if !self.tokens.is_empty() => self.piece("", None, out),
+            } => self.answers.now.tokens.extend_from_slice(tokens),
+            Event::BlockEnd { .. } if !self.answers.now.tokens.is_empty() => {
+                self.piece("", None, out);
+            }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => {
-                self.has_finished = true;
+                self.answers.now.has_finished = true;
                 self.piece("", Some(finish), out);
             }
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
@@ -183,7 +209,8 @@ impl Encoder for CompletionEncoder {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        if self.has_failed || !self.has_finished {
+        let has_finished = self.answers.all().all(|answer| answer.has_finished);
+        if self.has_failed || !has_finished {
             return;
         }
         if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {

@@ -331,7 +331,7 @@ impl Encoder for ResponsesEncoder {
             Event::BlockEnd { index } => self.end_block(*index, out),
             Event::Usage(usage) => self.usage = *usage,
             Event::Finish(finish) => self.finish = Some(finish.clone()),
-            Event::Lost(_) => {}
+            Event::Choice(_) | Event::Lost(_) => {}
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::Error(_) => self.has_failed = true,
         }

@@ -113,6 +113,7 @@ pub(crate) fn parse_response(body: &[u8]) -> Result<Response> {
         finish,
         usage,
         service_tier: reply.service_tier.filled().map(str::to_owned),
+        others: Vec::new(),
         losses,
     })
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use tollgate_base::{Moment, Money, Provenance, Result, ServiceTier, Usage, crash_point};
-use tollgate_dialect::{Dialect, RawObject, ir::Block, parse_response};
+use tollgate_dialect::{Dialect, RawObject, parse_response};
 use tollgate_ledger::Durable;
 use tollgate_policy::{
     admission::{Actual, Demand, Held, Refusal, Used},
@@ -195,7 +195,7 @@ impl Booking {
             return 0;
         };
         let counter = self.counter.text();
-        let texts = response.blocks.iter().flat_map(Block::billed_texts);
+        let texts = response.billed_texts();
         texts.map(|text| counter.count(text)).sum()
     }
 

@@ -214,6 +214,7 @@ impl Flow {
                     break;
                 }
                 Event::Start { .. }
+                | Event::Choice(_)
                 | Event::BlockStart { .. }
                 | Event::Delta { .. }
                 | Event::BlockEnd { .. }

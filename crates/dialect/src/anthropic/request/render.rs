@@ -60,7 +60,7 @@ fn check_can_be_said(request: &Request) -> Result<()> {
     if request.candidates > 1 {
         return Err(Error::unsupported(
             "n",
-            "The model gives one answer. Send the request `n` times.",
+            "The model gives one answer. Send the request once for each.",
         ));
     }
     if request.logprobs.is_some() {

@@ -41,14 +41,10 @@ pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
     let mut request = Request {
         origin: Some(Dialect::GeminiGenerate),
         max_output_tokens: head.max_output_tokens,
-        candidates: 1,
+        candidates: head.candidates,
         service_tier: service_tier(raw),
         ..Request::default()
     };
-    if head.candidates > 1 {
-        let text = "The model gives one answer. Send the request `candidateCount` times.";
-        return Err(Error::unsupported("generationConfig.candidateCount", text));
-    }
     if top(raw, "cachedContent").is_some() {
         let text = "A cached content belongs to the provider that keeps it, and another one answers for this model. Send the content itself.";
         return Err(Error::unsupported("cachedContent", text));

@@ -43,12 +43,6 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
 
 /// Refuses what would change the answer that the caller relies on.
 fn check_can_be_said(request: &Request) -> Result<()> {
-    if request.candidates > 1 {
-        return Err(Error::unsupported(
-            "n",
-            "The model gives one answer. Send the request `n` times.",
-        ));
-    }
     if request.max_output_tokens == Some(0) {
         let text = "The model cannot be asked for no tokens. Ask for at least one.";
         return Err(Error::unsupported("max_tokens", text));
@@ -166,6 +160,9 @@ fn put_config(
     {
         let mut config = Object::new(&mut out);
         put_max_tokens(&mut config, request, target, losses)?;
+        if request.candidates > 1 {
+            config.put("candidateCount", &request.candidates);
+        }
         put_sampling(&mut config, request, target, losses)?;
         if !request.stop.is_empty() {
             config.put("stopSequences", &request.stop);

@@ -57,7 +57,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
 /// Refuses what would change the answer that the caller relies on.
 fn check_can_be_said(request: &Request) -> Result<()> {
     if request.candidates > 1 {
-        let text = "The model gives one answer. Send the request `n` times.";
+        let text = "The model gives one answer. Send the request once for each.";
         return Err(Error::unsupported("n", text));
     }
     if !request.stop.is_empty() {

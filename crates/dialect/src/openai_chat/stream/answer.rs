@@ -1,34 +1,37 @@
-//! The stream of chat completions, and of legacy completions, which differ only in where the text stands:
-//! the decoder. Data-only frames, ended by `data: [DONE]`.
+//! One answer of a streamed chat completion: its texts, its calls and its end.
 
-use tollgate_base::{Error, Provenance, ServiceTier, Usage};
+use tollgate_base::Error;
 
-use super::{
-    cite, logprobs, parse_error,
-    wire::{Annotation, Choice, Chunk, Delta, FunctionFragment, tier},
-};
 use crate::{
-    Decoder,
-    frame::Frame,
     ids,
     ir::{self, BlockStart, Event, FinishReason, TokenLogprob, dropped},
+    openai_chat::{
+        cite, finish_reason, function_of_custom, logprobs,
+        wire::{Annotation, Choice, Delta, FunctionFragment},
+    },
 };
 
 /// Tool calls in one reply; a provider that sends more is broken (reliability E07).
-const CALLS_LIMIT: usize = 1_024;
+pub(in crate::openai_chat) const CALLS_LIMIT: usize = 1_024;
 const ARGUMENTS_LIMIT: usize = 16 * 1024 * 1024;
 
-/// Reads a stream of `chat.completion.chunk` or `text_completion` objects. Of several choices the first one
-/// is told.
+/// What all answers of a reply share.
 #[derive(Debug, Default)]
-pub(crate) struct ChatDecoder {
-    state: State,
-    reply_id: String,
+pub(super) struct Shared {
+    pub(super) reply_id: String,
+    calls: usize,
+    arguments_len: usize,
+}
+
+/// An answer under way.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Its number.
+    index: usize,
     blocks: usize,
     /// The text, reasoning or refusal block that is open.
     open: Option<(Prose, usize)>,
     calls: Vec<Call>,
-    arguments_len: usize,
     /// Prose that came while tool calls were open. It cannot stand between their pieces, so it follows them.
     held: Vec<(Prose, String)>,
     /// Characters of the text before the open block, and of all of it: sources are counted in them.
@@ -39,21 +42,7 @@ pub(crate) struct ChatDecoder {
     /// Tokens that no other dialect has a place for were told to be lost.
     has_lost_tokens: bool,
     has_refused: bool,
-    finish: Option<FinishReason>,
-    partial: Option<Usage>,
-    /// The tier that serves the call, which any chunk may name.
-    tier: ServiceTier,
-    is_usage_only: bool,
-}
-
-/// How far the stream is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Waiting,
-    Live,
-    Ended,
-    Failed,
+    pub(super) has_finished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,95 +66,18 @@ struct Call {
 /// The index of the one call of the deprecated `function_call` form.
 const LEGACY_CALL: Option<i64> = Some(i64::MIN);
 
-// === impl ChatDecoder ===
+// === impl Answer ===
 
-impl Decoder for ChatDecoder {
-    fn push(&mut self, frame: &Frame, out: &mut Vec<Event>) {
-        self.is_usage_only = false;
-        if self.is_over() {
-            return;
-        }
-        let Some(data) = &frame.data else {
-            if frame.raw.starts_with(b":") {
-                out.push(Event::Ping);
-            }
-            return;
-        };
-        if data.starts_with(b"[DONE]") {
-            self.end(out);
-            return;
-        }
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
-            let message = "The provider sent an event that is no chunk of a completion.";
-            return self.fail(Error::upstream_invalid(message), out);
-        };
-        let is_error = chunk.error.is_some()
-            || chunk.object.as_deref() == Some("error")
-            || frame.event.as_deref() == Some(b"error");
-        if is_error {
-            return self.fail(parse_error(200, None, data), out);
-        }
-        self.is_usage_only = chunk.choices.is_list && chunk.choices.n == 0 && chunk.usage.is_some();
-        self.read_chunk(chunk, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<Event>) {
-        if self.is_over() {
-            return;
-        }
-        // Some servers omit the `[DONE]` after a finish; a stream without either was cut.
-        if self.finish.is_none() {
-            let message = "The provider closed the stream before the reply was complete.";
-            return self.fail(Error::upstream_invalid(message), out);
-        }
-        self.state = State::Ended;
-    }
-
-    fn is_complete(&self) -> bool {
-        self.state == State::Ended
-    }
-
-    fn is_usage_only(&self) -> bool {
-        self.is_usage_only
-    }
-}
-
-impl ChatDecoder {
-    fn is_over(&self) -> bool {
-        matches!(self.state, State::Ended | State::Failed)
-    }
-
-    fn read_chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) {
-        let says_something = chunk.choices.n > 0 || chunk.usage.is_some();
-        if self.state == State::Waiting && says_something {
-            self.state = State::Live;
-            self.reply_id = chunk.id.to_text();
-            out.push(Event::Start {
-                id: chunk.id.to_text(),
-                model: chunk.model.to_text(),
-            });
-        }
-        if let Some(name) = chunk.service_tier.filled() {
-            self.tier = tier(Some(name));
-        }
-        if let Some(choice) = chunk.choices.first
-            && self.finish.is_none()
-            && let Err(error) = self.read_choice(choice, out)
-        {
-            return self.fail(error, out);
-        }
-        if let Some(usage) = chunk.usage.filter(|usage| usage.says_something()) {
-            let mut usage = usage.to_usage();
-            usage.tier = self.tier;
-            if self.finish.is_none() {
-                usage.provenance = Provenance::Partial;
-                self.partial = Some(usage);
-            }
-            out.push(Event::Usage(usage));
-        }
-    }
-
-    fn read_choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+impl Answer {
+    /// Reads a piece of the answer with this number.
+    pub(super) fn read(
+        &mut self,
+        index: usize,
+        choice: Choice<'_>,
+        shared: &mut Shared,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        self.index = index;
         if choice.logprobs.is_some() {
             self.read_logprobs(&choice, out);
         }
@@ -173,18 +85,22 @@ impl ChatDecoder {
             self.prose(Prose::Text, text, out);
         }
         if let Some(delta) = choice.delta {
-            self.read_delta(&delta, out)?;
+            self.read_delta(&delta, shared, out)?;
         }
         if let Some(reason) = choice.finish_reason.filled() {
             let stop = choice.stop_reason.as_deref();
-            let finish =
-                super::finish_reason(reason, stop, !self.calls.is_empty(), self.has_refused)?;
+            let finish = finish_reason(reason, stop, !self.calls.is_empty(), self.has_refused)?;
             self.close(finish, out)?;
         }
         Ok(())
     }
 
-    fn read_delta(&mut self, delta: &Delta<'_>, out: &mut Vec<Event>) -> Result<(), Error> {
+    fn read_delta(
+        &mut self,
+        delta: &Delta<'_>,
+        shared: &mut Shared,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Error> {
         // Some servers send the reasoning under both names at once.
         if let Some(text) = delta
             .reasoning_content
@@ -215,16 +131,18 @@ impl ChatDecoder {
             let index = call.index.0;
             let id = call.id.filled();
             match (&call.function, &call.custom) {
-                (Some(function), _) => self.call(index, id, function, out)?,
+                (Some(function), _) => self.call((index, id), function, shared, out)?,
                 (None, Some(custom)) => {
-                    let function = super::function_of_custom(custom);
-                    self.call(index, id, &function, out)?;
+                    let function = function_of_custom(custom);
+                    self.call((index, id), &function, shared, out)?;
                 }
-                (None, None) => self.call(index, id, &FunctionFragment::default(), out)?,
+                (None, None) => {
+                    self.call((index, id), &FunctionFragment::default(), shared, out)?;
+                }
             }
         }
         if let Some(function) = &delta.function_call {
-            self.call(LEGACY_CALL, None, function, out)?;
+            self.call((LEGACY_CALL, None), function, shared, out)?;
         }
         Ok(())
     }
@@ -259,7 +177,10 @@ impl ChatDecoder {
 
     fn lose_tokens(&mut self, reason: &str, out: &mut Vec<Event>) {
         if !std::mem::replace(&mut self.has_lost_tokens, true) {
-            out.push(Event::Lost(dropped("choices[0].logprobs", reason)));
+            out.push(Event::Lost(dropped(
+                format!("choices[{}].logprobs", self.index),
+                reason,
+            )));
         }
     }
 
@@ -292,7 +213,7 @@ impl ChatDecoder {
                 delta: ir::Delta::Citation(citation),
             }),
             _ => out.push(Event::Lost(dropped(
-                "choices[0].delta.annotations",
+                format!("choices[{}].delta.annotations", self.index),
                 "The source came apart from the text it belongs to.",
             ))),
         }
@@ -327,16 +248,16 @@ impl ChatDecoder {
 
     fn call(
         &mut self,
-        index: Option<i64>,
-        id: Option<&str>,
+        (index, id): (Option<i64>, Option<&str>),
         function: &FunctionFragment<'_>,
+        shared: &mut Shared,
         out: &mut Vec<Event>,
     ) -> Result<(), Error> {
-        let at = self.slot(index, id, function.name.filled())?;
+        let at = self.slot((index, id), function.name.filled(), shared)?;
         let name = function.name.filled().unwrap_or_default();
         let arguments = function.arguments.0.as_deref().unwrap_or_default();
-        self.arguments_len += arguments.len();
-        if self.arguments_len > ARGUMENTS_LIMIT {
+        shared.arguments_len += arguments.len();
+        if shared.arguments_len > ARGUMENTS_LIMIT {
             return Err(Error::upstream_invalid(
                 "The provider sent tool calls larger than 16 MiB.",
             ));
@@ -351,7 +272,7 @@ impl ChatDecoder {
             let call = &mut self.calls[at];
             name.clone_into(&mut call.name);
             if call.id.is_empty() {
-                call.id = ids::made_call_id(&self.reply_id, name, at);
+                call.id = ids::made_call_id(&shared.reply_id, name, at + self.index * CALLS_LIMIT);
             }
             call.block = Some(block);
             let start = BlockStart::ToolCall {
@@ -383,9 +304,9 @@ impl ChatDecoder {
     /// a name does.
     fn slot(
         &mut self,
-        index: Option<i64>,
-        id: Option<&str>,
+        (index, id): (Option<i64>, Option<&str>),
         name: Option<&str>,
+        shared: &mut Shared,
     ) -> Result<usize, Error> {
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
@@ -413,11 +334,12 @@ impl ChatDecoder {
             }
             return Ok(at);
         }
-        if self.calls.len() == CALLS_LIMIT {
+        if shared.calls == CALLS_LIMIT {
             return Err(Error::upstream_invalid(
                 "The provider sent more than 1024 tool calls in one reply.",
             ));
         }
+        shared.calls += 1;
         self.calls.push(Call {
             index,
             id: id.unwrap_or_default().to_owned(),
@@ -440,6 +362,16 @@ impl ChatDecoder {
         }
     }
 
+    /// The end of an answer for which the provider named no reason.
+    pub(super) fn end(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
+        let finish = if self.calls.is_empty() {
+            FinishReason::EndOfTurn
+        } else {
+            FinishReason::ToolCalls
+        };
+        self.close(finish, out)
+    }
+
     /// Ends every block and tells the finish.
     fn close(&mut self, finish: FinishReason, out: &mut Vec<Event>) -> Result<(), Error> {
         self.close_prose(out);
@@ -458,42 +390,9 @@ impl ChatDecoder {
         if !self.tokens.is_empty() {
             self.lose_tokens("They belong to no text.", out);
         }
-        self.finish = Some(finish.clone());
+        self.has_finished = true;
         out.push(Event::Finish(finish));
-        if let Some(partial) = self.partial.take() {
-            out.push(Event::Usage(Usage {
-                provenance: Provenance::Reported,
-                ..partial
-            }));
-        }
         Ok(())
-    }
-
-    /// `[DONE]`: the provider's word that this is all, also where it named no reason.
-    fn end(&mut self, out: &mut Vec<Event>) {
-        if self.state == State::Waiting {
-            return self.fail(
-                Error::upstream_invalid("The provider ended the stream without a reply."),
-                out,
-            );
-        }
-        if self.finish.is_none() {
-            let finish = if self.calls.is_empty() {
-                FinishReason::EndOfTurn
-            } else {
-                FinishReason::ToolCalls
-            };
-            if let Err(error) = self.close(finish, out) {
-                return self.fail(error, out);
-            }
-        }
-        self.state = State::Ended;
-    }
-
-    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
-        self.state = State::Failed;
-        self.is_usage_only = false;
-        out.push(Event::Error(error));
     }
 }
 
