@@ -173,8 +173,10 @@ fn engine_request(request: &ir::Request, losses: &mut Vec<Loss>) -> Result<Reque
                 .top_k
                 .map_or(default.top_k, |k| u32::try_from(k).unwrap_or(u32::MAX)),
             min_p: single(wanted.min_p, default.min_p),
+            repetition_penalty: single(wanted.repetition_penalty, default.repetition_penalty),
             frequency_penalty: single(wanted.frequency_penalty, default.frequency_penalty),
             presence_penalty: single(wanted.presence_penalty, default.presence_penalty),
+            logit_bias: biases(&wanted.logit_bias),
             seed: wanted.seed.map(i64::cast_unsigned),
             ..default
         },
@@ -192,6 +194,13 @@ fn engine_request(request: &ir::Request, losses: &mut Vec<Loss>) -> Result<Reque
 )]
 fn single(wanted: Option<f64>, default: f32) -> f32 {
     wanted.map_or(default, |value| value as f32)
+}
+
+fn biases(wanted: &[(u32, f64)]) -> Vec<(u32, f32)> {
+    let biases = wanted.iter();
+    biases
+        .map(|(token, bias)| (*token, single(Some(*bias), 0.0)))
+        .collect()
 }
 
 /// Refuses what a caller relies on and the built-in model does not do.

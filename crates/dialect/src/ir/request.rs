@@ -55,6 +55,18 @@ pub struct Sampling {
     pub seed: Option<i64>,
     pub frequency_penalty: Option<f64>,
     pub presence_penalty: Option<f64>,
+    /// 1 changes nothing; more makes what was said before less likely.
+    pub repetition_penalty: Option<f64>,
+    /// What is added to the logits of these tokens, by their numbers in the model's vocabulary.
+    pub logit_bias: Vec<(u32, f64)>,
+}
+
+impl Sampling {
+    /// The repetition penalty that changes something.
+    pub(crate) fn penalty_of_repetition(&self) -> Option<f64> {
+        let penalty = self.repetition_penalty;
+        penalty.filter(|penalty| (penalty - 1.0).abs() > f64::EPSILON)
+    }
 }
 
 #[derive(Clone, Debug)]

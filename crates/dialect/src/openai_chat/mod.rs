@@ -22,7 +22,8 @@ pub(crate) use patch::{
     patch_completion, patch_embeddings, patch_model, patch_request, patch_scalars_of_responses,
 };
 pub(crate) use request::{
-    content, is_strict, nearest, parse_request, parse_scalars, render_request, without_refused,
+    content, is_not_understood, is_strict, nearest, parse_request, parse_scalars, put_logit_bias,
+    render_request, without_refused,
 };
 pub(crate) use response::{parse_response, read_reply, render_response};
 pub(crate) use stream::ChatDecoder;

@@ -16,7 +16,7 @@ const DEFAULT_MAX_TOKENS: u64 = 16;
 const TOP_LIMIT: u64 = 20;
 
 /// The fields that the IR says, or that are refused.
-const SAID: [&str; 18] = [
+const SAID: [&str; 20] = [
     "model",
     "prompt",
     "stream",
@@ -29,6 +29,8 @@ const SAID: [&str; 18] = [
     "seed",
     "frequency_penalty",
     "presence_penalty",
+    "repetition_penalty",
+    "logit_bias",
     "stop",
     "n",
     "suffix",
@@ -56,7 +58,8 @@ pub(crate) fn parse_request(raw: &RawObject) -> Result<Request> {
         parts: vec![Part::Text { text, cache: None }],
         name: None,
     }];
-    let is_extra = |name: &str| !SAID.contains(&name) && name != "user";
+    let is_said = |name: &str| SAID.contains(&name) && !openai_chat::is_not_understood(raw, name);
+    let is_extra = |name: &str| !is_said(name) && name != "user";
     request.extras = raw
         .fields()
         .filter(|(name, value)| *value != "null" && is_extra(name))
@@ -155,6 +158,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
             ("min_p", sampling.min_p),
             ("frequency_penalty", sampling.frequency_penalty),
             ("presence_penalty", sampling.presence_penalty),
+            ("repetition_penalty", sampling.repetition_penalty),
         ];
         for (name, value) in fields {
             if let Some(value) = value {
@@ -163,6 +167,7 @@ pub(crate) fn render_request(request: &Request, target: Target<'_>) -> Result<Re
         }
         body.put_some("top_k", sampling.top_k);
         body.put_some("seed", sampling.seed);
+        openai_chat::put_logit_bias(&mut body, &sampling.logit_bias);
         if !request.stop.is_empty() {
             body.put("stop", &request.stop);
         }

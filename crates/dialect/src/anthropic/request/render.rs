@@ -323,6 +323,11 @@ fn put_sampling(
         ("min_p", sampling.min_p.is_some_and(|value| value > 0.0)),
         ("seed", sampling.seed.is_some()),
         (
+            "repetition_penalty",
+            sampling.penalty_of_repetition().is_some(),
+        ),
+        ("logit_bias", !sampling.logit_bias.is_empty()),
+        (
             "frequency_penalty",
             sampling.frequency_penalty.is_some_and(|value| value != 0.0),
         ),

@@ -246,9 +246,17 @@ fn put_sampling(
             config.put("topK", &value.min(LARGEST));
         }
     }
-    if sampling.min_p.is_some_and(|value| value > 0.0) {
+    let unknown = [
+        ("min_p", sampling.min_p.is_some_and(|value| value > 0.0)),
+        (
+            "repetition_penalty",
+            sampling.penalty_of_repetition().is_some(),
+        ),
+        ("logit_bias", !sampling.logit_bias.is_empty()),
+    ];
+    for (name, _) in unknown.into_iter().filter(|(_, is_set)| *is_set) {
         let reason = "The provider's dialect has no such parameter.";
-        losses.push(dropped("min_p", reason));
+        losses.push(dropped(name, reason));
     }
     if let Some(seed) = sampling.seed {
         let Ok(seed) = i32::try_from(seed) else {

@@ -61,6 +61,8 @@ pub(crate) fn parse_scalars(raw: &RawObject) -> Request {
     request.sampling.seed = raw.json("seed").and_then(|seed| seed.text().parse().ok());
     request.sampling.frequency_penalty = number("frequency_penalty");
     request.sampling.presence_penalty = number("presence_penalty");
+    request.sampling.repetition_penalty = number("repetition_penalty");
+    request.sampling.logit_bias = logit_bias(raw).unwrap_or_default();
     if let Some(stop) = raw.json("stop") {
         let texts = stop
             .items()
@@ -70,6 +72,25 @@ pub(crate) fn parse_scalars(raw: &RawObject) -> Request {
             .collect();
     }
     request
+}
+
+/// The bias of each token; `None` where a key is no token's number.
+fn logit_bias(raw: &RawObject) -> Option<Vec<(u32, f64)>> {
+    let biases = raw.json("logit_bias").into_iter().flat_map(Json::fields);
+    biases
+        .map(|(token, bias)| Some((token.parse().ok()?, bias.as_f64()?)))
+        .collect()
+}
+
+/// Whether a field of the sampling, for which some servers take other values than the IR has, was not understood.
+/// It is told to a server of the same dialect as it is, and lost on the way to others.
+pub(crate) fn is_not_understood(raw: &RawObject, name: &str) -> bool {
+    match name {
+        "logit_bias" => logit_bias(raw).is_none(),
+        "top_k" => raw.json(name).and_then(Json::as_u64).is_none(),
+        "min_p" | "repetition_penalty" => raw.json(name).and_then(Json::as_f64).is_none(),
+        _ => false,
+    }
 }
 
 fn parse_tools(raw: &RawObject, request: &mut Request) -> Result<()> {
@@ -241,7 +262,7 @@ fn parse_reasoning(raw: &RawObject) -> Result<Option<Reasoning>> {
 
 /// What is left when everything that the IR can say is taken.
 fn extras(raw: &RawObject) -> Vec<(String, crate::ir::Json)> {
-    const SAID: [&str; 27] = [
+    const SAID: [&str; 29] = [
         "model",
         "messages",
         "stream",
@@ -255,6 +276,8 @@ fn extras(raw: &RawObject) -> Vec<(String, crate::ir::Json)> {
         "seed",
         "frequency_penalty",
         "presence_penalty",
+        "repetition_penalty",
+        "logit_bias",
         "stop",
         "n",
         "logprobs",
@@ -270,8 +293,9 @@ fn extras(raw: &RawObject) -> Vec<(String, crate::ir::Json)> {
         "safety_identifier",
         "service_tier",
     ];
+    let is_said = |name: &str| SAID.contains(&name) && !is_not_understood(raw, name);
     raw.fields()
-        .filter(|(name, value)| *value != "null" && !SAID.contains(name))
+        .filter(|(name, value)| *value != "null" && !is_said(name))
         .map(|(name, value)| (name.to_owned(), raw_json(value)))
         .collect()
 }

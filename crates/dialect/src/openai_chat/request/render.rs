@@ -247,12 +247,17 @@ impl Writer<'_> {
                 body.raw(name, &value.to_string());
             }
         }
-        // The vendor's own service does not know these two; most other servers do.
+        put_logit_bias(body, &sampling.logit_bias);
+        // The vendor's own service does not know these; most other servers do.
         let knows_more =
             !self.target.quirks.vendor_fields || self.request.origin == Some(Dialect::OpenAiChat);
         for (name, text) in [
             ("top_k", sampling.top_k.map(|k| k.to_string())),
             ("min_p", sampling.min_p.map(|p| p.to_string())),
+            (
+                "repetition_penalty",
+                sampling.repetition_penalty.map(|p| p.to_string()),
+            ),
         ] {
             match text {
                 Some(text) if knows_more => body.raw(name, &text),
@@ -400,6 +405,17 @@ impl Writer<'_> {
                 .push(dropped(name, "The provider's dialect has no such field."));
         }
         Ok(())
+    }
+}
+
+/// Writes what is added to the logits of tokens, where something is.
+pub(crate) fn put_logit_bias(body: &mut Object<'_>, biases: &[(u32, f64)]) {
+    if biases.is_empty() {
+        return;
+    }
+    let mut out = body.object("logit_bias");
+    for (token, bias) in biases {
+        out.raw(&token.to_string(), &bias.to_string());
     }
 }
 
