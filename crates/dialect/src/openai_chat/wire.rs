@@ -410,7 +410,9 @@ impl<'de, T: Deserialize<'de> + Indexed> Deserialize<'de> for Choices<T> {
                     choices.n += 1;
                     let index = choice.index().0.unwrap_or(0);
                     if index == 0 {
-                        choices.first.get_or_insert(choice);
+                        if choices.first.is_none() {
+                            choices.first = Some(choice);
+                        }
                     } else if let Ok(index) = usize::try_from(index)
                         && index < ANSWERS_LIMIT
                     {

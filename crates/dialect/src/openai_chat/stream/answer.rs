@@ -73,19 +73,19 @@ impl Answer {
     pub(super) fn read(
         &mut self,
         index: usize,
-        choice: Choice<'_>,
+        choice: &Choice<'_>,
         shared: &mut Shared,
         out: &mut Vec<Event>,
     ) -> Result<(), Error> {
         self.index = index;
         if choice.logprobs.is_some() {
-            self.read_logprobs(&choice, out);
+            self.read_logprobs(choice, out);
         }
         if let Some(text) = choice.text.filled() {
             self.prose(Prose::Text, text, out);
         }
-        if let Some(delta) = choice.delta {
-            self.read_delta(&delta, shared, out)?;
+        if let Some(delta) = &choice.delta {
+            self.read_delta(delta, shared, out)?;
         }
         if let Some(reason) = choice.finish_reason.filled() {
             let stop = choice.stop_reason.as_deref();

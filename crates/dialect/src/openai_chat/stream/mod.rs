@@ -68,7 +68,7 @@ impl Decoder for ChatDecoder {
             return self.fail(parse_error(200, None, data), out);
         }
         self.is_usage_only = chunk.choices.is_list && chunk.choices.n == 0 && chunk.usage.is_some();
-        self.read_chunk(chunk, out);
+        self.read_chunk(&chunk, out);
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) {
@@ -102,7 +102,7 @@ impl ChatDecoder {
         matches!(self.state, State::Ended | State::Failed)
     }
 
-    fn read_chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) {
+    fn read_chunk(&mut self, chunk: &Chunk<'_>, out: &mut Vec<Event>) {
         let says_something = chunk.choices.n > 0 || chunk.usage.is_some();
         if self.state == State::Waiting && says_something {
             self.state = State::Live;
@@ -115,8 +115,9 @@ impl ChatDecoder {
         if let Some(name) = chunk.service_tier.filled() {
             self.tier = tier(Some(name));
         }
-        let first = chunk.choices.first.map(|choice| (0, choice));
-        for (index, choice) in first.into_iter().chain(chunk.choices.others) {
+        let first = chunk.choices.first.iter().map(|choice| (0, choice));
+        let others = chunk.choices.others.iter();
+        for (index, choice) in first.chain(others.map(|(index, choice)| (*index, choice))) {
             if let Err(error) = self.read_choice(index, choice, out) {
                 return self.fail(error, out);
             }
@@ -135,7 +136,7 @@ impl ChatDecoder {
     fn read_choice(
         &mut self,
         index: usize,
-        choice: Choice<'_>,
+        choice: &Choice<'_>,
         out: &mut Vec<Event>,
     ) -> Result<(), Error> {
         self.answers.tell(index, out);
