@@ -4,8 +4,9 @@ use bytes::{Bytes, BytesMut};
 use tollgate_base::{Error, Result, Usage};
 
 use crate::{
-    Dialect, Family, Loss, NameMap, RawObject, Target, anthropic, embeddings, frame::Frame, gemini,
-    ir, law, openai_chat, openai_completions, openai_embeddings, openai_responses,
+    Dialect, EmbeddingsRequest, Family, Loss, NameMap, RawObject, Target, anthropic, embeddings,
+    frame::Frame, gemini, ir, law, openai_chat, openai_completions, openai_embeddings,
+    openai_responses,
 };
 
 /// What the pipeline must know of a request before it is planned, read and checked without building the IR.
@@ -258,6 +259,21 @@ pub fn render_response(
         Dialect::AnthropicMessages => anthropic::render_response(response, options),
     };
     body.into()
+}
+
+/// What an embeddings request asks for.
+pub fn read_embeddings(from: Dialect, raw: &RawObject) -> Result<EmbeddingsRequest> {
+    embeddings::read(from, raw)
+}
+
+/// A whole embeddings reply in the caller's dialect. The request in `options` says in which form the vectors are wanted.
+pub fn render_embeddings_reply(
+    to: Dialect,
+    vectors: &[Vec<f32>],
+    usage: &Usage,
+    options: &EncodeOptions,
+) -> Result<Bytes> {
+    embeddings::render_reply(to, vectors, usage, options)
 }
 
 /// An embeddings request in another dialect. `model` names the caller's model nowhere: the target does.

@@ -31,8 +31,19 @@ struct Wish {
     own: Vec<(&'static str, String)>,
 }
 
+/// What a request wants embedded, for a model that is called without a wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddingsRequest {
+    pub texts: Vec<String>,
+    /// How many numbers a vector shall have.
+    pub dimensions: Option<u64>,
+    /// What cannot be asked of such a model.
+    pub losses: Vec<Loss>,
+}
+
 /// A vector as it came: a list of numbers, or base64 of 32-bit floats with the lowest byte first.
 enum Vector<'a> {
+    Floats(&'a [f32]),
     Numbers(&'a str),
     Base64(Cow<'a, str>),
 }
@@ -42,16 +53,44 @@ const OWN_FIELDS: [&str; 2] = ["taskType", "title"];
 /// What is read of OpenAI's.
 const SAID: [&str; 4] = ["model", "input", "dimensions", "encoding_format"];
 
+/// A request of the dialect `from`.
+pub(crate) fn read(from: Dialect, raw: &RawObject) -> Result<EmbeddingsRequest> {
+    let mut wanted = wanted(from, raw)?;
+    wanted.lose_own_fields();
+    Ok(EmbeddingsRequest {
+        texts: wanted.texts.into_iter().map(|wish| wish.text).collect(),
+        dimensions: wanted.dimensions,
+        losses: wanted.losses,
+    })
+}
+
+fn wanted(from: Dialect, raw: &RawObject) -> Result<Wanted> {
+    match from {
+        Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => read_gemini(raw),
+        _ => read_openai(raw),
+    }
+}
+
+impl Wanted {
+    /// Names what Gemini alone has a word for.
+    fn lose_own_fields(&mut self) {
+        for name in OWN_FIELDS {
+            let is_set = |wish: &Wish| wish.own.iter().any(|(own, _)| *own == name);
+            if self.texts.iter().any(is_set) {
+                let reason = "The provider's dialect has no such field.";
+                self.losses.push(dropped(name, reason));
+            }
+        }
+    }
+}
+
 pub(crate) fn render(
     from: Dialect,
     raw: &RawObject,
     to: Dialect,
     target: Target<'_>,
 ) -> Result<Rendered> {
-    let mut wanted = match from {
-        Dialect::GeminiEmbed | Dialect::GeminiBatchEmbed => read_gemini(raw)?,
-        _ => read_openai(raw)?,
-    };
+    let mut wanted = wanted(from, raw)?;
     let mut out = Vec::with_capacity(raw.bytes().len() + 128);
     match to {
         Dialect::GeminiEmbed => {
@@ -191,13 +230,7 @@ fn put_openai(out: &mut Object<'_>, wanted: &mut Wanted, target: Target<'_>) {
     if let Some(dimensions) = wanted.dimensions {
         out.put(&target.quirks.dimensions_field, &dimensions);
     }
-    for name in OWN_FIELDS {
-        let is_set = |wish: &Wish| wish.own.iter().any(|(own, _)| *own == name);
-        if wanted.texts.iter().any(is_set) {
-            let reason = "The provider's dialect has no such field.";
-            wanted.losses.push(dropped(name, reason));
-        }
-    }
+    wanted.lose_own_fields();
 }
 
 // === Replies ===
@@ -258,12 +291,37 @@ pub(crate) fn translate_reply(
         }
     };
     let vectors: Vec<Vector<'_>> = vectors;
-    let mut out = Vec::with_capacity(body.len());
-    match (to, vectors.as_slice()) {
+    let written = reply(to, &vectors, (&model, &reading.usage), options)?;
+    Ok((written, reading))
+}
+
+/// A reply of the dialect `to`, to the request in `options`.
+pub(crate) fn render_reply(
+    to: Dialect,
+    vectors: &[Vec<f32>],
+    usage: &Usage,
+    options: &EncodeOptions,
+) -> Result<Bytes> {
+    let vectors: Vec<Vector<'_>> = vectors
+        .iter()
+        .map(|vector| Vector::Floats(vector))
+        .collect();
+    reply(to, &vectors, ("", usage), options)
+}
+
+/// A model without a name is called as the caller called it.
+fn reply(
+    to: Dialect,
+    vectors: &[Vector<'_>],
+    (model, usage): (&str, &Usage),
+    options: &EncodeOptions,
+) -> Result<Bytes> {
+    let mut out = Vec::new();
+    match (to, vectors) {
         (Dialect::GeminiEmbed, [vector]) => {
             let mut reply = Object::new(&mut out);
             put_values(&mut reply.object("embedding"), "values", vector)?;
-            put_gemini_usage(&mut reply, &reading.usage);
+            put_gemini_usage(&mut reply, usage);
         }
         (Dialect::GeminiEmbed, _) => {
             let message = "The provider answered one text with several vectors, or with none.";
@@ -277,7 +335,7 @@ pub(crate) fn translate_reply(
                     put_values(&mut list.object(), "values", vector)?;
                 }
             }
-            put_gemini_usage(&mut reply, &reading.usage);
+            put_gemini_usage(&mut reply, usage);
         }
         (_, vectors) => {
             let mut reply = Object::new(&mut out);
@@ -285,15 +343,15 @@ pub(crate) fn translate_reply(
             put_data(&mut reply.list("data"), vectors, wants_base64(options))?;
             let asked = options.request.as_ref().and_then(|raw| raw.json("model"));
             let asked = asked.and_then(Json::as_str).unwrap_or_default();
-            reply.put("model", if model.is_empty() { &*asked } else { &*model });
+            reply.put("model", if model.is_empty() { &*asked } else { model });
             // Its clients read the usage without asking whether there is one.
+            let tokens = usage.input_total();
             let mut usage = reply.object("usage");
-            let tokens = reading.usage.input_total();
             usage.put("prompt_tokens", &tokens);
             usage.put("total_tokens", &tokens);
         }
     }
-    Ok((out.into(), reading))
+    Ok(out.into())
 }
 
 fn wants_base64(options: &EncodeOptions) -> bool {
@@ -302,15 +360,16 @@ fn wants_base64(options: &EncodeOptions) -> bool {
     format.is_some_and(|format| format.text() == "\"base64\"")
 }
 
-fn put_data(list: &mut List<'_>, vectors: &[Vector<'_>], in_base64: bool) -> Result<()> {
+fn put_data(list: &mut List<'_>, vectors: &[Vector<'_>], wants_base64: bool) -> Result<()> {
     for (i, vector) in vectors.iter().enumerate() {
         let mut item = list.object();
         item.put("object", "embedding");
         item.put("index", &i);
         match vector {
-            _ if !in_base64 => put_values(&mut item, "embedding", vector)?,
+            _ if !wants_base64 => put_values(&mut item, "embedding", vector)?,
             Vector::Base64(text) => item.put("embedding", text),
             Vector::Numbers(text) => item.put("embedding", &in_base64_of(text)?),
+            Vector::Floats(floats) => item.put("embedding", &in_base64(floats)),
         }
     }
     Ok(())
@@ -327,6 +386,7 @@ fn put_gemini_usage(reply: &mut Object<'_>, usage: &Usage) {
 fn put_values(out: &mut Object<'_>, name: &str, vector: &Vector<'_>) -> Result<()> {
     match vector {
         Vector::Numbers(text) => out.raw(name, text),
+        Vector::Floats(floats) => out.put(name, floats),
         Vector::Base64(text) => {
             let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| no_vector())?;
             let (floats, []) = bytes.as_chunks::<4>() else {
@@ -341,8 +401,15 @@ fn put_values(out: &mut Object<'_>, name: &str, vector: &Vector<'_>) -> Result<(
 
 fn in_base64_of(numbers: &str) -> Result<String> {
     let floats: Vec<f32> = serde_json::from_str(numbers).map_err(|_| no_vector())?;
-    let bytes: Vec<u8> = floats.into_iter().flat_map(f32::to_le_bytes).collect();
-    Ok(STANDARD.encode(bytes))
+    Ok(in_base64(&floats))
+}
+
+fn in_base64(floats: &[f32]) -> String {
+    let bytes: Vec<u8> = floats
+        .iter()
+        .flat_map(|float| float.to_le_bytes())
+        .collect();
+    STANDARD.encode(bytes)
 }
 
 fn vector(value: &RawValue) -> Vector<'_> {

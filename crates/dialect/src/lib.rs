@@ -39,10 +39,11 @@ pub use countable::{
 };
 pub use dispatch::{
     Decoder, EncodeOptions, Encoder, Head, Reading, Rendered, WireError, decoder, encoder,
-    parse_error, parse_request, parse_response, patch_request, read_head, read_reply,
-    render_embeddings, render_error, render_request, render_response, render_stream_error,
-    translate_embeddings_reply,
+    parse_error, parse_request, parse_response, patch_request, read_embeddings, read_head,
+    read_reply, render_embeddings, render_embeddings_reply, render_error, render_request,
+    render_response, render_stream_error, translate_embeddings_reply,
 };
+pub use embeddings::EmbeddingsRequest;
 pub use errors::parse_retry_after;
 pub use gemini::GeminiArray;
 pub use limits::{LimitKind, LimitState, limit_headers};

@@ -8,11 +8,14 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::EngineError;
+use crate::reply::ReplyFormat;
 
 /// The receiving end of one generation.
 #[derive(Debug)]
 pub struct Generation {
     pub prompt_tokens: u32,
+    /// What of a reply the model's template tells apart from text; `None` for a prompt without a conversation.
+    pub format: Option<ReplyFormat>,
     events: UnboundedReceiver<Event>,
     is_over: bool,
 }
@@ -81,10 +84,18 @@ pub struct Usage {
     pub output_tokens: u32,
 }
 
+/// What is known of a generation before its first event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Started {
+    pub(crate) prompt_tokens: u32,
+    pub(crate) format: Option<ReplyFormat>,
+}
+
 impl Generation {
-    pub(crate) fn new(prompt_tokens: u32, events: UnboundedReceiver<Event>) -> Generation {
+    pub(crate) fn new(started: Started, events: UnboundedReceiver<Event>) -> Generation {
         Generation {
-            prompt_tokens,
+            prompt_tokens: started.prompt_tokens,
+            format: started.format,
             events,
             is_over: false,
         }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::embedding::{Asker, EmbedInput};
 use crate::error::EngineError;
-use crate::generation::Event;
+use crate::generation::{Event, Started};
 use crate::request::{Prompt, Request, Sampling};
 use crate::sampling::Table;
 
@@ -21,8 +21,7 @@ pub(crate) enum Job {
         request: Request,
         /// One for each candidate.
         seats: Vec<Seat>,
-        /// Gets the number of prompt tokens.
-        reply: oneshot::Sender<Result<u32, EngineError>>,
+        reply: oneshot::Sender<Result<Started, EngineError>>,
     },
     Tokenize {
         prompt: Prompt,

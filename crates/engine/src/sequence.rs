@@ -2,10 +2,11 @@
 
 use crate::answer::{Answer, Told};
 use crate::error::{EngineError, ErrorKind};
-use crate::generation::{Event, FinishReason, Piece, TokenChance, Usage};
+use crate::generation::{Event, FinishReason, Piece, Started, TokenChance, Usage};
 use crate::model::{Cache, Lane, Model};
 use crate::prefix::Prefix;
 use crate::queue::Seat;
+use crate::reply::ReplyFormat;
 use crate::request::{Prompt, Request};
 use crate::sampling::{Ranked, Sampler};
 use crate::tokenizer::Tokenizer;
@@ -26,8 +27,8 @@ pub(crate) struct Sequence {
     n_shared: usize,
     sampler: Sampler,
     answer: Answer,
-    /// Whether the answer's markers of calls and of reasoning are looked at.
-    shows_markers: bool,
+    /// Whether the answer's markers of calls and of reasoning are looked at, and which.
+    format: Option<ReplyFormat>,
     n_top: Option<u32>,
     /// The text of the prompt, where it is to come before the answer.
     echo: Option<String>,
@@ -74,7 +75,7 @@ impl Sequence {
             cache: Cache::default(),
             sampler: Sampler::new(request.sampling.clone(), &tokens, candidate),
             answer: Answer::new(format.unwrap_or_default(), request.stop.clone()),
-            shows_markers: format.is_some(),
+            format,
             n_top: request.logprobs,
             echo: echo.clone().filter(|text| !text.is_empty()),
             seat,
@@ -89,7 +90,14 @@ impl Sequence {
         Ok(first)
     }
 
-    pub(crate) fn prompt_tokens(&self) -> u32 {
+    pub(crate) fn started(&self) -> Started {
+        Started {
+            prompt_tokens: self.prompt_tokens(),
+            format: self.format,
+        }
+    }
+
+    fn prompt_tokens(&self) -> u32 {
         u32::try_from(self.n_prompt).unwrap_or(u32::MAX)
     }
 
@@ -201,7 +209,7 @@ impl Sequence {
     }
 
     fn bytes<'a>(&self, tokenizer: &'a Tokenizer, token: u32) -> &'a [u8] {
-        if self.shows_markers {
+        if self.format.is_some() {
             tokenizer.reply_bytes(token)
         } else {
             tokenizer.answer_bytes(token)

@@ -263,7 +263,7 @@ fn accept(job: Job, model: &Model, batch: &mut Batch, id: &str) {
             reply,
         } => match Sequence::new(model, &request, seats) {
             Ok(sequence) => {
-                drop(reply.send(Ok(sequence.prompt_tokens())));
+                drop(reply.send(Ok(sequence.started())));
                 batch.enter(sequence);
             }
             Err(error) => drop(reply.send(Err(error))),

@@ -47,6 +47,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) call: &'a Call,
+    /// The key that makes it.
+    pub(crate) owner: &'a str,
     pub(crate) strict: bool,
     pub(crate) now: UnixMillis,
     /// Counted from 1 over all targets of the call.
@@ -77,6 +79,7 @@ pub(crate) async fn attempt(
             gateway,
             snapshot,
             call,
+            owner: &wish.asker.caller.key_id,
             strict: plan.strict,
             now: gateway.shared.clock.now(),
             number: record.attempts + 1,

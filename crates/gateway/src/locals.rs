@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tollgate_config::BUILT_IN_MODEL;
-use tollgate_engine::{Engine, Options};
+use tollgate_dialect::Dialect;
+use tollgate_engine::{Engine, ModelKind, Options};
 
 /// A file that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,15 @@ impl LocalModel {
             name: name.to_owned(),
             engine,
             file,
+        }
+    }
+
+    /// Whether it is a model for such calls. One whose file cannot be read serves all: the call then says what is wrong.
+    pub(crate) fn serves(&self, dialect: Dialect) -> bool {
+        match self.engine.describe().map(|description| description.kind) {
+            Ok(ModelKind::Embeds { .. }) => dialect.is_embeddings(),
+            Ok(ModelKind::Generates) => !dialect.is_embeddings(),
+            Err(_) => true,
         }
     }
 

@@ -74,7 +74,7 @@ impl Place {
 
     fn serves(&self, dialect: Dialect) -> bool {
         match self {
-            Place::Local(_) => !dialect.is_embeddings(),
+            Place::Local(model) => model.serves(dialect),
             Place::Provider(provider) => provider.service(dialect).is_some(),
         }
     }

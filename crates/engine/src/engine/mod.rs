@@ -126,8 +126,8 @@ impl Engine {
             seats,
             reply,
         })?;
-        let prompt_tokens = answer.await.map_err(|_| broken())??;
-        let generation = |receiver| Generation::new(prompt_tokens, receiver);
+        let started = answer.await.map_err(|_| broken())??;
+        let generation = |receiver| Generation::new(started, receiver);
         Ok(receivers.into_iter().map(generation).collect())
     }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod dialects;
 mod ledger;
 mod limits;
+mod local;
 mod memory;
 mod operations;
 mod policies;

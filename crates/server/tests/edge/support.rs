@@ -10,7 +10,8 @@ use tokio::{
 use tollgate_base::{Secret, SystemClock, UnixMillis};
 use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Config, FileSource, Sources};
-use tollgate_gateway::{Books, LocalModels, Shared, Snapshot};
+use tollgate_engine::Options;
+use tollgate_gateway::{Books, LocalModels, ModelFile, Shared, Snapshot};
 use tollgate_ledger::{Config as LedgerConfig, Ledger};
 use tollgate_policy::{
     admission::Rules,
@@ -113,8 +114,7 @@ impl Service {
         let server = Server::bind(config.server.clone()).unwrap();
         let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
         let books = Books::new(rules, ledger(data.path()), None);
-        let snapshot =
-            Snapshot::new(config, PriceBook::builtin(), LocalModels::built_in()).unwrap();
+        let snapshot = Snapshot::new(config, PriceBook::builtin(), local_models()).unwrap();
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
@@ -209,6 +209,22 @@ impl Service {
     pub(crate) async fn messages(&self, body: &str) -> Answer {
         self.raw(&self.post("/v1/messages", body)).await
     }
+}
+
+/// The built-in model, and a BERT of random weights.
+fn local_models() -> LocalModels {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../engine/tests/vectors/embeddings/bert-f32.gguf"
+    );
+    let bert = ModelFile {
+        name: "bert-f32".to_owned(),
+        aliases: Vec::new(),
+        path: PathBuf::from(path),
+        digest: String::new(),
+    };
+    let nothing = LocalModels::default();
+    LocalModels::new(true, vec![bert], Options::default(), &nothing)
 }
 
 /// A ledger that forgets everything but its journal.

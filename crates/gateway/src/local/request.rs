@@ -1,0 +1,233 @@
+//! A request of the IR in the engine's words.
+
+use tollgate_base::{Error, Result};
+use tollgate_dialect::{
+    Effort, Loss, LossKind,
+    ir::{self, Part, ToolChoice},
+};
+use tollgate_engine::{
+    Conversation, Prompt, Request, Role, Sampling, Tool, ToolCall as EngineCall, Turn,
+};
+
+/// What is asked of the engine.
+pub(super) struct Wanted {
+    pub(super) request: Request,
+    pub(super) candidates: u32,
+}
+
+/// What a request asks of the model; what the engine has no word for is lost by name, or refused where a caller relies
+/// on it. What the engine has read for `owner` before, it need not read again.
+pub(super) fn read(
+    asked: &ir::Request,
+    (model, owner): (&str, &str),
+    losses: &mut Vec<Loss>,
+) -> Result<Wanted> {
+    for (field, _) in &asked.extras {
+        losses.push(Loss {
+            field: field.clone(),
+            kind: LossKind::Dropped,
+            reason: "a model of this machine does not know it".to_owned(),
+        });
+    }
+    if !matches!(asked.output, ir::OutputFormat::Text) {
+        return Err(cannot(
+            model,
+            "response_format",
+            "cannot bind its answer to a format",
+        ));
+    }
+    if matches!(
+        asked.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    ) {
+        return Err(cannot(
+            model,
+            "tool_choice",
+            "cannot be made to call a tool",
+        ));
+    }
+    let wanted = &asked.sampling;
+    let default = Sampling::default();
+    let sampling = Sampling {
+        temperature: single(wanted.temperature, default.temperature),
+        top_p: single(wanted.top_p, default.top_p),
+        top_k: wanted
+            .top_k
+            .map_or(default.top_k, |k| u32::try_from(k).unwrap_or(u32::MAX)),
+        min_p: single(wanted.min_p, default.min_p),
+        repetition_penalty: single(wanted.repetition_penalty, default.repetition_penalty),
+        frequency_penalty: single(wanted.frequency_penalty, default.frequency_penalty),
+        presence_penalty: single(wanted.presence_penalty, default.presence_penalty),
+        logit_bias: wanted
+            .logit_bias
+            .iter()
+            .map(|(token, bias)| (*token, single(Some(*bias), 0.0)))
+            .collect(),
+        seed: wanted.seed.map(i64::cast_unsigned),
+        ..default
+    };
+    let request = Request {
+        sampling,
+        max_tokens: asked
+            .max_output_tokens
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+        stop: asked.stop.clone(),
+        logprobs: asked.logprobs,
+        owner: owner.to_owned(),
+        ..Request::new(prompt(asked, model)?)
+    };
+    Ok(Wanted {
+        request,
+        candidates: asked.candidates.max(1),
+    })
+}
+
+/// Whether the model may call tools.
+pub(super) fn offers_tools(asked: &ir::Request) -> bool {
+    !asked.tools.is_empty() && asked.tool_choice != Some(ToolChoice::None)
+}
+
+/// Whether the model shall think before it answers; `None` leaves it to the model.
+pub(super) fn thinking(asked: &ir::Request) -> Option<bool> {
+    let reasoning = asked.reasoning.as_ref()?;
+    match (&reasoning.effort, reasoning.budget_tokens) {
+        (Some(Effort::None), _) | (None, Some(0)) => Some(false),
+        (Some(_), _) | (None, Some(_)) => Some(true),
+        (None, None) => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sampling parameters are small numbers; single precision is the engine's own"
+)]
+fn single(wanted: Option<f64>, default: f32) -> f32 {
+    wanted.map_or(default, |value| value as f32)
+}
+
+fn cannot(model: &str, field: &str, what: &str) -> Error {
+    let message =
+        format!("The model {model} {what}. Leave `{field}` out, or choose another model.");
+    Error::unsupported(field, message)
+}
+
+pub(super) fn prompt(asked: &ir::Request, model: &str) -> Result<Prompt> {
+    if asked.raw_prompt {
+        let text = asked
+            .messages
+            .iter()
+            .flat_map(|message| &message.parts)
+            .filter_map(|part| match part {
+                Part::Text { text, .. } => Some(text.as_str()),
+                _ => None,
+            });
+        return Ok(Prompt::Raw(text.collect()));
+    }
+    let mut turns = Turns {
+        model,
+        turns: Vec::new(),
+    };
+    for message in &asked.messages {
+        turns.add(message)?;
+    }
+    let tools = if offers_tools(asked) {
+        asked.tools.iter().map(tool).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Prompt::Conversation(Box::new(Conversation {
+        turns: turns.turns,
+        tools,
+        thinking: thinking(asked),
+        arguments: Vec::new(),
+    })))
+}
+
+fn tool(tool: &ir::Tool) -> Tool {
+    Tool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.as_ref().map(|json| json.get().to_owned()),
+    }
+}
+
+/// The messages as a chat template knows them: a tool's result is a message of its own.
+struct Turns<'a> {
+    model: &'a str,
+    turns: Vec<Turn>,
+}
+
+impl Turns<'_> {
+    fn add(&mut self, message: &ir::Message) -> Result<()> {
+        let mut turn = turn(match message.role {
+            ir::Role::System | ir::Role::Developer => Role::System,
+            ir::Role::User => Role::User,
+            ir::Role::Assistant => Role::Assistant,
+        });
+        turn.name.clone_from(&message.name);
+        let mut has_results = false;
+        for part in &message.parts {
+            match part {
+                Part::Text { text, .. } | Part::Refusal { text } => turn.content.push(text.clone()),
+                Part::Reasoning { text, .. } => {
+                    turn.reasoning.get_or_insert_default().push_str(text);
+                }
+                // Another vendor's own, which it alone can read.
+                Part::RedactedReasoning { .. } => {}
+                Part::ToolCall { call, .. } => turn.calls.push(EngineCall {
+                    id: call.id.clone(),
+                    name: call.name.clone(),
+                    arguments: call.arguments.clone(),
+                }),
+                Part::ToolResult { result, .. } => {
+                    has_results = true;
+                    self.add_result(result)?;
+                }
+                Part::Image { .. }
+                | Part::Document { .. }
+                | Part::Audio { .. }
+                | Part::Opaque { .. } => return Err(self.reads_text_only()),
+            }
+        }
+        // A message of results alone is told by them.
+        if !has_results || !turn.content.is_empty() {
+            self.turns.push(turn);
+        }
+        Ok(())
+    }
+
+    fn add_result(&mut self, result: &ir::ToolResult) -> Result<()> {
+        let mut turn = turn(Role::Tool);
+        turn.call_id = Some(result.call_id.clone());
+        let calls = self.turns.iter().rev().flat_map(|turn| &turn.calls);
+        let called = calls.clone().find(|call| call.id == result.call_id);
+        turn.name = called.map(|call| call.name.clone());
+        for part in &result.content {
+            let Part::Text { text, .. } = part else {
+                return Err(self.reads_text_only());
+            };
+            turn.content.push(text.clone());
+        }
+        self.turns.push(turn);
+        Ok(())
+    }
+
+    fn reads_text_only(&self) -> Error {
+        let message = format!(
+            "The model {} reads text only: no images, files or audio. Choose another model for them.",
+            self.model
+        );
+        Error::unsupported("messages", message)
+    }
+}
+
+fn turn(role: Role) -> Turn {
+    Turn {
+        role,
+        content: Vec::new(),
+        reasoning: None,
+        calls: Vec::new(),
+        call_id: None,
+        name: None,
+    }
+}
