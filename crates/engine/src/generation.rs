@@ -70,6 +70,7 @@ pub enum FinishReason {
     ToolCalls,
     /// This stop sequence was met. It is not part of the text.
     StopSequence(String),
+    /// An answer that is bound to a format may be cut in its midst.
     MaxTokens,
     /// No `max_tokens` was given and the model's window is full.
     ContextFull,

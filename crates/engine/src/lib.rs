@@ -1,9 +1,9 @@
 //! Local inference behind a face like an upstream's: a request goes in, events come out, dropping cancels.
 //!
 //! Owns everything from a model file to text: the GGUF reader (`gguf`), the tokenizer, the chat template, the network
-//! (`model`), the order and meaning of the sampling parameters (`sampling`), stop sequences and whole characters
-//! (`text`), what a reply means (`reply`, `answer`), vectors for texts (`embedding`), and the one thread that runs a batch of
-//! ragged sequences or of texts (`batch`, `worker`).
+//! (`model`), the order and meaning of the sampling parameters (`sampling`), what binds an answer to a schema
+//! (`constraint`), stop sequences and whole characters (`text`), what a reply means (`reply`, `answer`), vectors for texts
+//! (`embedding`), and the one thread that runs a batch of ragged sequences or of texts (`batch`, `worker`).
 //! It carries a tiny model of its own that answers questions about Tollgate.
 //!
 //! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
@@ -15,6 +15,7 @@
 
 mod answer;
 mod batch;
+mod constraint;
 mod conversation;
 mod embedding;
 mod engine;
@@ -36,6 +37,7 @@ mod text;
 mod tokenizer;
 mod worker;
 
+pub use self::constraint::Constraint;
 pub use self::conversation::{Conversation, Tool, ToolCall, Turn};
 pub use self::embedding::{EmbedInput, Embedded};
 pub use self::engine::Engine;

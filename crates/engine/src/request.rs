@@ -3,7 +3,8 @@
 //! Ranges are checked here, before anything is queued; whether the prompt fits the window is checked where the
 //! tokenizer is, in the worker.
 
-use crate::conversation::Conversation;
+use crate::constraint::Constraint;
+use crate::conversation::{Conversation, Tool};
 use crate::error::EngineError;
 
 const MAX_STOPS: usize = 64;
@@ -26,6 +27,8 @@ pub struct Request {
     pub echo: bool,
     /// Who asks. A beginning of the prompt that a request of the same owner had is not computed again.
     pub owner: String,
+    /// What the answer must be. `None`: anything.
+    pub constraint: Option<Constraint>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +95,7 @@ impl Request {
             logprobs: None,
             echo: false,
             owner: String::new(),
+            constraint: None,
         }
     }
 
@@ -130,6 +134,14 @@ impl Request {
 // === impl Prompt ===
 
 impl Prompt {
+    /// What the model may call.
+    pub(crate) fn tools(&self) -> &[Tool] {
+        match self {
+            Prompt::Conversation(conversation) => &conversation.tools,
+            Prompt::Messages(_) | Prompt::Raw(_) | Prompt::Tokens(_) => &[],
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         match self {
             Prompt::Messages(messages) if messages.is_empty() => Err(EngineError::invalid(

@@ -1,6 +1,7 @@
 //! One generation inside the batch: what it has fed, what it still may draw, and when it ends.
 
 use crate::answer::{Answer, Told};
+use crate::constraint::{Bound, Constraint, Manner};
 use crate::error::{EngineError, ErrorKind};
 use crate::generation::{Event, FinishReason, Piece, Started, TokenChance, Usage};
 use crate::model::{Cache, Lane, Model};
@@ -8,7 +9,7 @@ use crate::prefix::Prefix;
 use crate::queue::Seat;
 use crate::reply::ReplyFormat;
 use crate::request::{Prompt, Request};
-use crate::sampling::{Ranked, Sampler};
+use crate::sampling::{Ranked, Sampler, check_numbers};
 use crate::tokenizer::Tokenizer;
 
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Sequence {
     n_shared: usize,
     sampler: Sampler,
     answer: Answer,
+    /// Where the request says what the answer must be.
+    bound: Option<Bound>,
     /// Whether the answer's markers of calls and of reasoning are looked at, and which.
     format: Option<ReplyFormat>,
     n_top: Option<u32>,
@@ -48,7 +51,7 @@ impl Sequence {
         request
             .sampling
             .check_tokens(model.tokenizer.vocabulary_size())?;
-        let (tokens, format) = model
+        let (tokens, manner) = model
             .read(&request.prompt)
             .map_err(|error| overflow_of(error, request))?;
         let window = model.window();
@@ -62,6 +65,14 @@ impl Sequence {
             Some(most) => (tokens.len() + most as usize, FinishReason::MaxTokens),
             None => (window as usize, FinishReason::ContextFull),
         };
+        let constraint = request.constraint.as_ref();
+        let bound = constraint
+            .map(|constraint| {
+                let tools = request.prompt.tools();
+                Bound::new(model.vocabulary()?, constraint, manner, tools)
+            })
+            .transpose()?;
+        let format = format_of(manner, constraint);
         let echo = request
             .echo
             .then(|| text_of(&request.prompt, &model.tokenizer, &tokens));
@@ -74,8 +85,9 @@ impl Sequence {
             reason_at_most: reason_at_most.clone(),
             cache: Cache::default(),
             sampler: Sampler::new(request.sampling.clone(), &tokens, candidate),
-            answer: Answer::new(format.unwrap_or_default(), request.stop.clone()),
-            format,
+            answer: Answer::new(format, request.stop.clone()),
+            bound: bound.as_ref().map(Bound::again),
+            format: manner.map(|manner| manner.format),
             n_top: request.logprobs,
             echo: echo.clone().filter(|text| !text.is_empty()),
             seat,
@@ -188,7 +200,7 @@ impl Sequence {
             self.send(Event::Text(Piece::new(prompt)));
         }
         let ranked = self.n_top.map(|n| Ranked::new(&logits, n as usize));
-        let token = match self.sampler.pick(&mut logits) {
+        let token = match self.draw(model, &mut logits) {
             Ok(token) => token,
             Err(error) => return self.end(Event::Failed(error)),
         };
@@ -202,10 +214,31 @@ impl Sequence {
         if let Some(stop) = self.tell(told) {
             return self.done(FinishReason::StopSequence(stop));
         }
+        match self.is_whole(model, token) {
+            Ok(true) => return self.finish(FinishReason::EndOfText),
+            Ok(false) => {}
+            Err(error) => return self.end(Event::Failed(error)),
+        }
         if self.tokens.len() >= self.n_most {
             return self.finish(self.reason_at_most.clone());
         }
         true
+    }
+
+    fn draw(&mut self, model: &Model, logits: &mut [f32]) -> Result<u32, EngineError> {
+        check_numbers(logits)?;
+        if let Some(bound) = &mut self.bound {
+            bound.apply(model.vocabulary()?, self.format.is_some(), logits)?;
+        }
+        self.sampler.pick(logits)
+    }
+
+    /// Whether a constraint lets nothing follow.
+    fn is_whole(&mut self, model: &Model, token: u32) -> Result<bool, EngineError> {
+        match &mut self.bound {
+            Some(bound) => bound.take(model.vocabulary()?, token),
+            None => Ok(false),
+        }
     }
 
     fn bytes<'a>(&self, tokenizer: &'a Tokenizer, token: u32) -> &'a [u8] {
@@ -282,6 +315,15 @@ fn overflow_of(error: EngineError, request: &Request) -> EngineError {
         } => EngineError::context_overflow(prompt_tokens, request.max_tokens.unwrap_or(0), window),
         _ => error,
     }
+}
+
+/// Where the whole reply is to be JSON, none of it is a call.
+fn format_of(manner: Option<Manner>, constraint: Option<&Constraint>) -> ReplyFormat {
+    let mut format = manner.map(|manner| manner.format).unwrap_or_default();
+    if constraint.is_some_and(|constraint| !constraint.has_calls()) {
+        format.calls = None;
+    }
+    format
 }
 
 /// The prompt as the caller knows it.

@@ -21,6 +21,7 @@ mod rope;
 mod shape;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(crate) use self::matrix::FileBytes;
 pub use self::memory::Memory;
 pub(crate) use self::network::{Lane, Network};
 use self::pool::Pool;
+use crate::constraint::{Manner, Vocabulary};
 use crate::conversation::Conversation;
 use crate::error::EngineError;
 use crate::gguf::Gguf;
@@ -53,6 +55,8 @@ pub(crate) struct Model {
     pub(crate) tokenizer: Tokenizer,
     template: Option<Template>,
     window: u32,
+    /// Made when the first constraint comes.
+    vocabulary: OnceCell<Result<Vocabulary, EngineError>>,
 }
 
 /// A model as its file is meant.
@@ -153,11 +157,28 @@ impl Model {
             network,
             tokenizer,
             template,
+            vocabulary: OnceCell::new(),
         })
+    }
+
+    /// The same model with another chat template.
+    #[cfg(test)]
+    pub(crate) fn with_template(mut self, source: &str) -> Model {
+        let special = self.tokenizer.begin_and_end_text();
+        self.template = Some(Template::new(source, None, special).unwrap());
+        self
     }
 
     pub(crate) fn window(&self) -> u32 {
         self.window
+    }
+
+    /// The tokens as constraints know them.
+    pub(crate) fn vocabulary(&self) -> Result<&Vocabulary, EngineError> {
+        let vocabulary = self
+            .vocabulary
+            .get_or_init(|| Vocabulary::new(&self.tokenizer));
+        vocabulary.as_ref().map_err(EngineError::clone)
     }
 
     /// The prompt's tokens.
@@ -167,10 +188,7 @@ impl Model {
 
     /// The prompt's tokens, and how to read what the model replies where its template tells. A text so long that it
     /// cannot fit the window is not tokenized at all: that would hold up everybody else.
-    pub(crate) fn read(
-        &self,
-        prompt: &Prompt,
-    ) -> Result<(Vec<u32>, Option<ReplyFormat>), EngineError> {
+    pub(crate) fn read(&self, prompt: &Prompt) -> Result<(Vec<u32>, Option<Manner>), EngineError> {
         match prompt {
             Prompt::Messages(messages) => {
                 self.check_length(messages.iter().map(|message| message.content.len()).sum())?;
@@ -179,8 +197,8 @@ impl Model {
             }
             Prompt::Conversation(conversation) => {
                 self.check_length(conversation.n_bytes())?;
-                let (tokens, format) = self.read_conversation(conversation)?;
-                Ok((tokens, Some(format)))
+                let (tokens, manner) = self.read_conversation(conversation)?;
+                Ok((tokens, Some(manner)))
             }
             Prompt::Raw(text) => {
                 self.check_length(text.len())?;
@@ -202,7 +220,7 @@ impl Model {
     fn read_conversation(
         &self,
         conversation: &Conversation,
-    ) -> Result<(Vec<u32>, ReplyFormat), EngineError> {
+    ) -> Result<(Vec<u32>, Manner), EngineError> {
         let Some(template) = &self.template else {
             return Err(EngineError::unsupported(
                 "messages",
@@ -220,8 +238,12 @@ impl Model {
             ));
         }
         let has_tools = !conversation.tools.is_empty();
-        let format = ReplyFormat::of(template.source(has_tools), &rendered.text, has_tools);
-        Ok((tokens, format))
+        let source = template.source(has_tools);
+        let manner = Manner {
+            format: ReplyFormat::of(source, &rendered.text, has_tools),
+            names_before_arguments: source.contains("[ARGS]"),
+        };
+        Ok((tokens, manner))
     }
 
     fn check_length(&self, n_bytes: usize) -> Result<(), EngineError> {

@@ -81,14 +81,14 @@ impl ReplyFormat {
 // === impl ThinkingTags ===
 
 impl ThinkingTags {
-    pub(super) fn open(self) -> &'static str {
+    pub(crate) fn open(self) -> &'static str {
         match self {
             ThinkingTags::Angle => "<think>",
             ThinkingTags::Square => "[THINK]",
         }
     }
 
-    pub(super) fn close(self) -> &'static str {
+    pub(crate) fn close(self) -> &'static str {
         match self {
             ThinkingTags::Angle => "</think>",
             ThinkingTags::Square => "[/THINK]",

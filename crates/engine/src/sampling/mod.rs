@@ -1,4 +1,5 @@
-//! From logits to the next token. The order is fixed and is what the parameters mean:
+//! From logits to the next token. Tokens that a constraint forbids have lost their logits before (`constraint`). The order
+//! is fixed and is what the parameters mean:
 //!
 //! 1. `logit_bias` is added; at -100 the token cannot come, and where tokens have 100 only those can;
 //! 2. repetition penalty, over the last tokens of prompt and answer (`repetition_window`): a positive logit is divided
@@ -67,10 +68,8 @@ impl Sampler {
         sampler
     }
 
-    /// The next token, which counts as part of the answer from now on. Fails where the logits are no numbers, and where
-    /// the request leaves no token.
+    /// The next token, which counts as part of the answer from now on. Fails where the request leaves none.
     pub(crate) fn pick(&mut self, logits: &mut [f32]) -> Result<u32, EngineError> {
-        check_numbers(logits)?;
         self.process(logits);
         let token = self.choose(logits).ok_or_else(nothing_left)?;
         self.answer(token);
@@ -170,7 +169,7 @@ impl Sampler {
 }
 
 /// Whether there is something to draw by, as the network gave it.
-fn check_numbers(logits: &[f32]) -> Result<(), EngineError> {
+pub(crate) fn check_numbers(logits: &[f32]) -> Result<(), EngineError> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if most.is_finite() && !logits.iter().any(|logit| logit.is_nan()) {
         return Ok(());
