@@ -17,6 +17,7 @@ use crate::{
     admit::{Asker, CallHold, counted, counter},
     call::Call,
     gateway::{Gateway, permit},
+    local,
     plan::{Place, plan},
     provider::read_error,
     reply::{error_response, json_response},
@@ -70,9 +71,11 @@ impl Gateway {
         };
         let mut hold = CallHold::admit(&self.shared, &asker, |_| (0, 0))?;
         hold.serve_here();
-        if let Place::Provider(provider) = &target.place
-            && let Some(tokens) = self.ask_for_count(provider, &target.model, &call).await?
-        {
+        let counted_there = match &target.place {
+            Place::Provider(provider) => self.ask_for_count(provider, &target.model, &call).await?,
+            Place::Local(model) => Some(local::count(model, &call).await?),
+        };
+        if let Some(tokens) = counted_there {
             return Ok(Count {
                 tokens,
                 is_estimate: false,

@@ -17,6 +17,7 @@ use self::{fault::engine_error, request::Wanted};
 use crate::{
     admit::Booking,
     attempt::{Attempt, Content, Reply},
+    call::Call,
     locals::LocalModel,
     provider::plain_options,
     relay::{Flow, Output},
@@ -64,6 +65,15 @@ pub(crate) async fn answer(
         losses,
         upstream_request_id: None,
     })
+}
+
+/// How many tokens a call's prompt has, by the model's own template and tokenizer.
+pub(crate) async fn count(model: &LocalModel, call: &Call) -> Result<u64> {
+    let prompt = request::prompt(&call.parse()?, &model.name)?;
+    let counted = model.engine.count(&prompt).await;
+    counted
+        .map(|n| n as u64)
+        .map_err(|error| engine_error(&error))
 }
 
 /// `max_tokens` is the most the caller wants, not what it must get: where the window ends before, the answer

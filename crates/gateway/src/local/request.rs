@@ -6,7 +6,7 @@ use tollgate_dialect::{
     ir::{self, Part, ToolChoice},
 };
 use tollgate_engine::{
-    Conversation, Prompt, Request, Role, Sampling, Tool, ToolCall as EngineCall, Turn,
+    Constraint, Conversation, Prompt, Request, Role, Sampling, Tool, ToolCall as EngineCall, Turn,
 };
 
 /// What is asked of the engine.
@@ -28,23 +28,6 @@ pub(super) fn read(
             kind: LossKind::Dropped,
             reason: "a model of this machine does not know it".to_owned(),
         });
-    }
-    if !matches!(asked.output, ir::OutputFormat::Text) {
-        return Err(cannot(
-            model,
-            "response_format",
-            "cannot bind its answer to a format",
-        ));
-    }
-    if matches!(
-        asked.tool_choice,
-        Some(ToolChoice::Required | ToolChoice::Named(_))
-    ) {
-        return Err(cannot(
-            model,
-            "tool_choice",
-            "cannot be made to call a tool",
-        ));
     }
     let wanted = &asked.sampling;
     let default = Sampling::default();
@@ -74,6 +57,7 @@ pub(super) fn read(
         stop: asked.stop.clone(),
         logprobs: asked.logprobs,
         owner: owner.to_owned(),
+        constraint: constraint(asked),
         ..Request::new(prompt(asked, model)?)
     };
     Ok(Wanted {
@@ -105,10 +89,28 @@ fn single(wanted: Option<f64>, default: f32) -> f32 {
     wanted.map_or(default, |value| value as f32)
 }
 
-fn cannot(model: &str, field: &str, what: &str) -> Error {
-    let message =
-        format!("The model {model} {what}. Leave `{field}` out, or choose another model.");
-    Error::unsupported(field, message)
+/// What the answer must be. A call that is asked for binds it more than a format does: the format is for the turn that
+/// answers in words.
+fn constraint(asked: &ir::Request) -> Option<Constraint> {
+    let is_parallel = asked.parallel_tool_calls != Some(false);
+    let call = |name| Constraint::ToolCall { name, is_parallel };
+    if offers_tools(asked) {
+        match &asked.tool_choice {
+            Some(ToolChoice::Required) => return Some(call(None)),
+            Some(ToolChoice::Named(name)) => return Some(call(Some(name.clone()))),
+            _ if asked.tools.iter().any(|tool| tool.strict == Some(true)) => {
+                return Some(Constraint::StrictTools);
+            }
+            _ => {}
+        }
+    }
+    match &asked.output {
+        ir::OutputFormat::Text => None,
+        ir::OutputFormat::JsonObject => Some(Constraint::JsonObject),
+        ir::OutputFormat::JsonSchema { schema, .. } => {
+            Some(Constraint::JsonSchema(schema.get().to_owned()))
+        }
+    }
 }
 
 pub(super) fn prompt(asked: &ir::Request, model: &str) -> Result<Prompt> {

@@ -1,6 +1,6 @@
 //! Models of this machine, as callers of each dialect have them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::Service;
 
@@ -8,16 +8,19 @@ const DEMO: &str = "tollgate-demo";
 /// A BERT of random weights.
 const EMBEDDER: &str = "bert-f32";
 
-/// A chat request to the built-in model with more fields.
-fn chat(more: &Value) -> String {
-    let mut body = json!({
-        "model": DEMO,
-        "messages": [{"role": "user", "content": "What is a token?"}],
-    });
-    for (name, value) in more.as_object().unwrap() {
-        body[name] = value.clone();
+/// A chat request to the built-in model with more fields, which may replace its own.
+fn chat(more: &str) -> String {
+    let mut body = read(&format!(
+        r#"{{"model": "{DEMO}", "messages": [{{"role": "user", "content": "What is a token?"}}]}}"#
+    ));
+    if let Value::Object(more) = read(&format!("{{{more}}}")) {
+        body.as_object_mut().unwrap().extend(more);
     }
     body.to_string()
+}
+
+fn read(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
 }
 
 /// The data of every frame that is JSON.
@@ -31,10 +34,9 @@ fn frames(body: &str) -> Vec<Value> {
 async fn several_answers_are_those_of_their_seeds_and_the_prompt_is_counted_once() {
     let service = Service::start().await;
     // Nothing that the model was taught: what it says depends on the seed.
-    let unknown = json!([{"role": "user", "content": "zebra xylophone quartz"}]);
-    let asked = json!({
-        "n": 3, "seed": 7, "temperature": 2, "max_tokens": 12, "messages": unknown,
-    });
+    let unknown = r#""messages": [{"role": "user", "content": "zebra xylophone quartz"}]"#;
+    let one = format!(r#"{unknown}, "seed": 7, "temperature": 2, "max_tokens": 12"#);
+    let asked = format!(r#"{one}, "n": 3"#);
     let reply = service.chat(&chat(&asked)).await.json();
     let texts: Vec<&str> = reply["choices"]
         .as_array()
@@ -44,7 +46,6 @@ async fn several_answers_are_those_of_their_seeds_and_the_prompt_is_counted_once
         .collect();
     assert_eq!(texts.len(), 3);
     assert!(texts[0] != texts[1] || texts[1] != texts[2], "{texts:?}");
-    let one = json!({"seed": 7, "temperature": 2, "max_tokens": 12, "messages": unknown});
     let alone = service.chat(&chat(&one)).await.json();
     assert_eq!(alone["choices"][0]["message"]["content"], texts[0]);
     assert_eq!(
@@ -55,9 +56,9 @@ async fn several_answers_are_those_of_their_seeds_and_the_prompt_is_counted_once
         reply["usage"]["completion_tokens"].as_u64() > alone["usage"]["completion_tokens"].as_u64()
     );
 
-    let mut streamed = asked;
-    streamed["stream"] = json!(true);
-    let stream = service.chat(&chat(&streamed)).await;
+    let stream = service
+        .chat(&chat(&format!(r#"{asked}, "stream": true"#)))
+        .await;
     let mut told = vec![String::new(); 3];
     for frame in frames(&stream.body) {
         for choice in frame["choices"].as_array().unwrap() {
@@ -71,8 +72,8 @@ async fn several_answers_are_those_of_their_seeds_and_the_prompt_is_counted_once
 #[tokio::test]
 async fn log_probabilities_reach_chat_and_completions_and_belong_to_the_text() {
     let service = Service::start().await;
-    let asked = json!({"logprobs": true, "top_logprobs": 3, "max_tokens": 8, "temperature": 0});
-    let reply = service.chat(&chat(&asked)).await.json();
+    let asked = r#""logprobs": true, "top_logprobs": 3, "max_tokens": 8, "temperature": 0"#;
+    let reply = service.chat(&chat(asked)).await.json();
     let choice = &reply["choices"][0];
     let tokens = choice["logprobs"]["content"].as_array().unwrap();
     let text: String = tokens
@@ -89,11 +90,11 @@ async fn log_probabilities_reach_chat_and_completions_and_belong_to_the_text() {
         assert!(top[0]["logprob"].as_f64() >= top[1]["logprob"].as_f64());
     }
 
-    let body = json!({
-        "model": DEMO, "prompt": "A token is", "max_tokens": 6, "temperature": 0, "logprobs": 2,
-    });
+    let body = format!(
+        r#"{{"model": "{DEMO}", "prompt": "A token is", "max_tokens": 6, "temperature": 0, "logprobs": 2}}"#
+    );
     let reply = service
-        .raw(&service.post("/v1/completions", &body.to_string()))
+        .raw(&service.post("/v1/completions", &body))
         .await
         .json();
     let choice = &reply["choices"][0];
@@ -120,11 +121,11 @@ async fn log_probabilities_reach_chat_and_completions_and_belong_to_the_text() {
 async fn a_prompt_that_begins_alike_is_cached_for_its_key_and_for_no_other() {
     let service = Service::start().await;
     let long = "A gateway stands between programs and models. ".repeat(8);
-    let body = json!({
-        "model": DEMO, "max_tokens": 4, "temperature": 0,
-        "messages": [{"role": "system", "content": long}, {"role": "user", "content": "Hello"}],
-    })
-    .to_string();
+    let settings = format!(r#""model": "{DEMO}", "max_tokens": 4, "temperature": 0"#);
+    let hello = r#"{"role": "user", "content": "Hello"}"#;
+    let body = format!(
+        r#"{{{settings}, "messages": [{{"role": "system", "content": "{long}"}}, {hello}]}}"#
+    );
     let cached = |reply: &Value| {
         reply["usage"]["prompt_tokens_details"]["cached_tokens"]
             .as_u64()
@@ -138,11 +139,8 @@ async fn a_prompt_that_begins_alike_is_cached_for_its_key_and_for_no_other() {
         second["choices"][0]["message"],
         first["choices"][0]["message"]
     );
-    let messages = json!({
-        "model": DEMO, "max_tokens": 4, "temperature": 0, "system": long,
-        "messages": [{"role": "user", "content": "Hello"}],
-    });
-    let third = service.messages(&messages.to_string()).await.json();
+    let messages = format!(r#"{{{settings}, "system": "{long}", "messages": [{hello}]}}"#);
+    let third = service.messages(&messages).await.json();
     assert!(third["usage"]["cache_read_input_tokens"].as_u64().unwrap() > 50);
 
     let other = service
@@ -154,14 +152,11 @@ async fn a_prompt_that_begins_alike_is_cached_for_its_key_and_for_no_other() {
 #[tokio::test]
 async fn texts_become_vectors_in_both_dialects_and_encodings() {
     let service = Service::start().await;
-    let ask = async |body: Value| {
-        service
-            .raw(&service.post("/v1/embeddings", &body.to_string()))
-            .await
+    let ask = async |fields: &str| {
+        let body = format!(r#"{{"model": "{EMBEDDER}", {fields}}}"#);
+        service.raw(&service.post("/v1/embeddings", &body)).await
     };
-    let reply = ask(json!({"model": EMBEDDER, "input": ["the cat", "a dog"]}))
-        .await
-        .json();
+    let reply = ask(r#""input": ["the cat", "a dog"]"#).await.json();
     let vector = |reply: &Value, at: usize| -> Vec<f64> {
         serde_json::from_value(reply["data"][at]["embedding"].clone()).unwrap()
     };
@@ -172,25 +167,21 @@ async fn texts_become_vectors_in_both_dialects_and_encodings() {
     let n_tokens = reply["usage"]["prompt_tokens"].as_u64().unwrap();
     assert!(n_tokens >= 8, "two words and two marks each: {n_tokens}");
 
-    let short = ask(json!({"model": EMBEDDER, "input": "the cat", "dimensions": 8})).await;
+    let short = ask(r#""input": "the cat", "dimensions": 8"#).await;
     let short = vector(&short.json(), 0);
     assert!(short.len() == 8 && (length(&short) - 1.0).abs() < 1e-5);
     assert!((short[0] / short[1] - cat[0] / cat[1]).abs() < 1e-4);
 
-    let encoded =
-        ask(json!({"model": EMBEDDER, "input": "the cat", "encoding_format": "base64"})).await;
+    let encoded = ask(r#""input": "the cat", "encoding_format": "base64""#).await;
     let text = encoded.json()["data"][0]["embedding"]
         .as_str()
         .unwrap()
         .to_owned();
     assert_eq!(text.len(), (cat.len() * 4).div_ceil(3) * 4);
 
-    let body = json!({"content": {"parts": [{"text": "the cat"}]}});
+    let body = r#"{"content": {"parts": [{"text": "the cat"}]}}"#;
     let path = format!("/v1beta/models/{EMBEDDER}:embedContent");
-    let gemini = service
-        .raw(&service.post(&path, &body.to_string()))
-        .await
-        .json();
+    let gemini = service.raw(&service.post(&path, body)).await.json();
     let values: Vec<f64> = serde_json::from_value(gemini["embedding"]["values"].clone()).unwrap();
     assert_eq!(values, cat);
 
@@ -204,29 +195,25 @@ async fn texts_become_vectors_in_both_dialects_and_encodings() {
 #[tokio::test]
 async fn what_an_embedding_model_cannot_do_is_said() {
     let service = Service::start().await;
-    let ask = async |body: Value| {
-        service
-            .raw(&service.post("/v1/embeddings", &body.to_string()))
-            .await
-    };
+    let long = "the cat ".repeat(60);
     for (body, code, says) in [
         (
-            json!({"model": EMBEDDER, "input": "the cat ".repeat(60)}),
+            format!(r#"{{"model": "{EMBEDDER}", "input": "{long}"}}"#),
             "context_length_exceeded",
             "window 48",
         ),
         (
-            json!({"model": EMBEDDER, "input": "x", "dimensions": 4000}),
+            format!(r#"{{"model": "{EMBEDDER}", "input": "x", "dimensions": 4000}}"#),
             "invalid_value",
             "Ask for 1 to",
         ),
         (
-            json!({"model": DEMO, "input": "x"}),
+            format!(r#"{{"model": "{DEMO}", "input": "x"}}"#),
             "unsupported_value",
             "does not serve this endpoint",
         ),
     ] {
-        let answer = ask(body).await;
+        let answer = service.raw(&service.post("/v1/embeddings", &body)).await;
         assert_eq!(
             (answer.status, answer.code().as_str()),
             (400, code),
@@ -234,8 +221,9 @@ async fn what_an_embedding_model_cannot_do_is_said() {
         );
         assert!(answer.body.contains(says), "{answer:?}");
     }
-    let body = json!({"model": EMBEDDER, "messages": [{"role": "user", "content": "hi"}]});
-    let answer = service.chat(&body.to_string()).await;
+    let body =
+        format!(r#"{{"model": "{EMBEDDER}", "messages": [{{"role": "user", "content": "hi"}}]}}"#);
+    let answer = service.chat(&body).await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
         (400, "unsupported_value")
@@ -243,19 +231,104 @@ async fn what_an_embedding_model_cannot_do_is_said() {
 }
 
 #[tokio::test]
-async fn tools_that_the_template_does_not_know_are_a_named_loss() {
+async fn tools_that_the_template_does_not_know_are_a_named_loss_and_cannot_be_forced() {
     let service = Service::start().await;
     let tools =
-        json!({"tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}]});
-    let answer = service.chat(&chat(&tools)).await;
+        r#""tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}]"#;
+    let answer = service.chat(&chat(tools)).await;
     assert_eq!(answer.status, 200);
     let loss = answer.header("x-tollgate-loss").unwrap();
     assert!(loss.contains("tools"), "{loss}");
-    let mut strict = tools;
-    strict["tool_choice"] = json!("required");
-    let answer = service.chat(&chat(&strict)).await;
+    let forced = format!(r#"{tools}, "tool_choice": "required""#);
+    let answer = service.chat(&chat(&forced)).await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
         (400, "unsupported_value")
+    );
+}
+
+/// What the answers to a JSON Schema must be, in the words of each dialect.
+const SCHEMA: &str = r#"{"type": "object", "properties": {"label": {"enum": ["spam", "ham"]},
+    "score": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["label", "score"],
+    "additionalProperties": false}"#;
+
+fn check_labelled(text: &str) {
+    let value = read(text);
+    assert!(["spam", "ham"].contains(&value["label"].as_str().unwrap()));
+    assert!((0..=9).contains(&value["score"].as_i64().unwrap()));
+    assert_eq!(value.as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn answers_are_bound_to_a_schema_in_every_dialect_that_has_a_word_for_it() {
+    let service = Service::start().await;
+    for seed in 0..4 {
+        let format = format!(
+            r#""response_format": {{"type": "json_schema", "json_schema": {{"name": "x", "strict": true, "schema": {SCHEMA}}}}},
+            "temperature": 1.5, "seed": {seed}"#
+        );
+        let reply = service.chat(&chat(&format)).await.json();
+        check_labelled(reply["choices"][0]["message"]["content"].as_str().unwrap());
+    }
+    let body = format!(
+        r#"{{"model": "{DEMO}", "input": "hello", "text": {{"format":
+        {{"type": "json_schema", "name": "x", "strict": true, "schema": {SCHEMA}}}}}}}"#
+    );
+    let reply = service.raw(&service.post("/v1/responses", &body)).await;
+    let output = &reply.json()["output"];
+    let message = output
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["type"] == "message");
+    check_labelled(message.unwrap()["content"][0]["text"].as_str().unwrap());
+
+    let body = format!(
+        r#"{{"contents": [{{"role": "user", "parts": [{{"text": "hello"}}]}}], "generationConfig":
+        {{"responseMimeType": "application/json", "responseJsonSchema": {SCHEMA}}}}}"#
+    );
+    let path = format!("/v1beta/models/{DEMO}:generateContent");
+    let reply = service.raw(&service.post(&path, &body)).await.json();
+    check_labelled(
+        reply["candidates"][0]["content"]["parts"][0]["text"]
+            .as_str()
+            .unwrap(),
+    );
+}
+
+#[tokio::test]
+async fn json_is_json_and_a_schema_that_cannot_be_kept_is_refused_by_its_keyword() {
+    let service = Service::start().await;
+    let object = r#""response_format": {"type": "json_object"}, "max_tokens": 400, "seed": 3"#;
+    let reply = service.chat(&chat(object)).await.json();
+    let choice = &reply["choices"][0];
+    let text = choice["message"]["content"].as_str().unwrap();
+    if choice["finish_reason"] == "stop" {
+        assert!(read(text).is_object(), "{text}");
+    } else {
+        assert!(text.trim_start().starts_with('{'), "{text}");
+    }
+    let unknown = r#""response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema":
+        {"type": "array", "uniqueItems": true}}}"#;
+    let answer = service.chat(&chat(unknown)).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("uniqueItems"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_prompt_is_counted_by_the_models_own_template_and_tokenizer() {
+    let service = Service::start().await;
+    let body = format!(
+        r#"{{"model": "{DEMO}", "max_tokens": 1, "system": "Be brief: 東京 🙂",
+        "messages": [{{"role": "user", "content": "What is a token?"}}]}}"#
+    );
+    let counted = service
+        .raw(&service.post("/v1/messages/count_tokens", &body))
+        .await;
+    assert_eq!(counted.header("x-tollgate-estimate"), None);
+    let used = service.messages(&body).await.json();
+    assert_eq!(
+        counted.json()["input_tokens"],
+        used["usage"]["input_tokens"]
     );
 }
