@@ -66,6 +66,8 @@ enum Command {
     Prices(cmd::prices::Arguments),
     /// Keep providers' credentials encrypted in the data folder.
     Vault(cmd::vault::Arguments),
+    /// Show what the next token after a prompt is drawn from, and what each sampling parameter does to it.
+    Sample(cmd::sample::Arguments),
     /// Get, list, show, check and remove model files for the local engine.
     Models(cmd::models::Arguments),
     /// Count the tokens of a text or a request.
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => cmd::audit::run(&arguments),
         Command::Prices(arguments) => cmd::prices::run(&arguments),
         Command::Vault(arguments) => cmd::vault::run(&arguments),
+        Command::Sample(arguments) => cmd::sample::run(&arguments),
         Command::Models(arguments) => cmd::models::run(&arguments),
         Command::Tokens(arguments) => cmd::tokens::run(&arguments),
         Command::Scan(arguments) => cmd::scan::run(&arguments),

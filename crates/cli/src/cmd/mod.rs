@@ -13,6 +13,7 @@ pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod projects;
 pub(crate) mod providers;
+pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod teams;

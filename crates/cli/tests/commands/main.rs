@@ -8,4 +8,5 @@ mod ledger;
 mod local;
 mod models;
 mod program;
+mod sample;
 mod tokens;
