@@ -6,7 +6,7 @@
 //! | read | `call.rs` | body, `Call` |
 //! | plan | `plan.rs` | `Call`, `Plan` (ordered targets) |
 //! | admit | `admit/` | size and price of the call, guards over what it holds |
-//! | attempt | `attempt.rs`, `provider.rs`, `local.rs` | target, `Reply` |
+//! | attempt | `attempt.rs`, `provider.rs`, `local/` | target, `Reply` |
 //! | relay | `relay/` | `Reply`, HTTP body |
 //! | settle | `record.rs` | usage and outcome, the call's record |
 //!
