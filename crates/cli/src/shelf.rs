@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use tollgate_base::Result;
-use tollgate_config::{Config, EngineSettings};
-use tollgate_engine::Room;
+use tollgate_config::{BUILT_IN_MODEL, Config, EngineSettings};
+use tollgate_engine::{Engine, Room};
 use tollgate_gateway::{LocalModels, ModelFile, Shared};
 use tollgate_hub::{Installed, Store};
 
@@ -68,6 +68,19 @@ fn usual_memory() -> u64 {
     .filter_map(|path| read(path)?.trim().parse::<u64>().ok());
     let least = machine.into_iter().chain(container).min();
     least.map_or(u64::MAX, |bytes| bytes / 4 * 3)
+}
+
+/// One model alone, for a subcommand: by a name of its own, or a file.
+pub(crate) fn engine(model: &str, data_dir: &Path) -> Result<Engine> {
+    if model == BUILT_IN_MODEL {
+        return Ok(Engine::builtin());
+    }
+    let path = Path::new(model);
+    if path.is_file() {
+        return Ok(Engine::from_file(path.to_owned(), model.to_owned()));
+    }
+    let found = Store::new(data_dir).find(model)?;
+    Ok(Engine::from_file(found.path.clone(), model.to_owned()))
 }
 
 /// Looks for models that come and go, and takes them over, for as long as the service runs.

@@ -45,6 +45,7 @@ pub use body::Body;
 pub use call::{Addressed, Inbound};
 pub use conversations::{ConversationAction, ConversationRequest};
 pub use gateway::{Entered, Gateway, Shared};
+pub use local::local_prompt;
 pub use locals::{LocalModel, LocalModels, ModelFile};
 pub use models::Page;
 pub use pass::{ObjectRequest, Passing};

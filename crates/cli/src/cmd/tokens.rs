@@ -8,7 +8,9 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 use tollgate_base::{Error, Result, quote};
+use tollgate_config::BUILT_IN_PROVIDER;
 use tollgate_dialect::{Dialect, RawObject};
+use tollgate_engine::Prompt;
 use tollgate_tokens::{ConversationCounter, Method};
 
 use super::explain::{dialect, unknown};
@@ -16,6 +18,7 @@ use crate::{
     Exit,
     desk::complain,
     settings::Options,
+    shelf,
     terminal::{data, say},
 };
 
@@ -90,8 +93,11 @@ impl Arguments {
             .providers
             .get(provider)
             .map_or(provider, |known| &known.row.id);
-        let counter = ConversationCounter::for_model(kind, model);
         let text = read(&self.file)?;
+        if provider == BUILT_IN_PROVIDER {
+            return Ok(self.count_here(model, &config.data_dir, text)?);
+        }
+        let counter = ConversationCounter::for_model(kind, model);
         let (tokens, at_most) = match &self.dialect {
             None => (
                 counter.text().count(&text),
@@ -113,6 +119,33 @@ impl Arguments {
             exact: error_percent.is_none(),
             encoding: format!("{encoding:?}"),
             error_percent,
+        })
+    }
+}
+
+impl Arguments {
+    /// By the tokenizer, and of a request the template, of a model of this machine.
+    fn count_here(&self, model: &str, data_dir: &Path, text: String) -> Result<Counted> {
+        let engine = shelf::engine(model, data_dir)?;
+        let prompt = match &self.dialect {
+            None => Prompt::Raw(text),
+            Some(name) => {
+                let dialect: Dialect = dialect(name).ok_or_else(|| unknown("dialect", name))?;
+                tollgate_gateway::local_prompt(dialect, &RawObject::parse(text.into())?, model)?
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| Error::internal(format!("Cannot start: {error}.")))?;
+        let counted = runtime.block_on(engine.count(&prompt)).map_err(|error| {
+            Error::invalid_value("file", format!("Not counted: {}.", error.message))
+        })?;
+        Ok(Counted {
+            tokens: counted as u64,
+            at_most: counted as u64,
+            exact: true,
+            encoding: model.to_owned(),
+            error_percent: None,
         })
     }
 }

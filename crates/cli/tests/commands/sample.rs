@@ -80,10 +80,7 @@ fn a_chat_prompt_goes_through_the_template_and_bad_values_are_named() {
     let raw = home.json(&with(&["--json"]));
     let chat = home.json(&with(&["--json", "--chat"]));
     assert_ne!(raw["tokens"], chat["tokens"]);
-    home.refused(
-        &with(&["--temperature", "3"]),
-        "must be between 0 and 2",
-    );
+    home.refused(&with(&["--temperature", "3"]), "must be between 0 and 2");
     home.refused(&with(&["--top-p", "0"]), "must be above 0");
     home.refused(&with(&["--model", "absent"]), "absent");
     home.refused(&["sample", "--prompt", ""], "must not be empty");

@@ -76,3 +76,38 @@ fn a_text_and_a_request_are_counted_with_method_and_bound() {
         "cannot be read",
     );
 }
+
+#[test]
+fn a_model_of_this_machine_counts_by_its_own_tokenizer_and_template() {
+    let home = Home::new();
+    let text = home.path().join("text.txt");
+    std::fs::write(&text, "What is a token?").unwrap();
+    let request = home.path().join("request.json");
+    std::fs::write(
+        &request,
+        r#"{"model":"x","messages":[{"role":"user","content":"What is a token?"}]}"#,
+    )
+    .unwrap();
+    let count = |arguments: &[&str]| {
+        let asked = ["tokens", "--model", "tollgate/tollgate-demo", "--json"];
+        let counted = home.json(&[&asked, arguments].concat());
+        assert_eq!(counted["exact"], true);
+        assert_eq!(counted["at_most"], counted["tokens"]);
+        counted["tokens"].as_u64().unwrap()
+    };
+    let alone = count(&[text.to_str().unwrap()]);
+    let templated = count(&["--dialect", "openai-chat", request.to_str().unwrap()]);
+    assert!(
+        (4..=16).contains(&alone) && templated > alone,
+        "{alone} {templated}"
+    );
+    home.refused(
+        &[
+            "tokens",
+            "--model",
+            "tollgate/absent",
+            text.to_str().unwrap(),
+        ],
+        "absent",
+    );
+}

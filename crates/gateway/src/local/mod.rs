@@ -9,8 +9,10 @@ mod request;
 mod stream;
 
 use tollgate_base::Result;
-use tollgate_dialect::{Loss, LossKind, encoder, ir, render_response};
-use tollgate_engine::{Engine, EngineError, ErrorKind, Generation, Request};
+use tollgate_dialect::{
+    Dialect, Loss, LossKind, RawObject, encoder, ir, parse_request, render_response,
+};
+use tollgate_engine::{Engine, EngineError, ErrorKind, Generation, Prompt, Request};
 
 pub(crate) use self::stream::LocalStream;
 use self::{fault::engine_error, request::Wanted};
@@ -65,6 +67,11 @@ pub(crate) async fn answer(
         losses,
         upstream_request_id: None,
     })
+}
+
+/// A request as a model of this machine is given it, for counting it without a call.
+pub fn local_prompt(dialect: Dialect, raw: &RawObject, model: &str) -> Result<Prompt> {
+    request::prompt(&parse_request(dialect, raw)?, model)
 }
 
 /// How many tokens a call's prompt has, by the model's own template and tokenizer.

@@ -9,13 +9,13 @@ use clap::Args;
 use serde::Serialize;
 use tollgate_base::{Error, Result, quote};
 use tollgate_config::BUILT_IN_MODEL;
-use tollgate_engine::{Candidate, Engine, Message, Prompt, Role, Sampling, Table};
-use tollgate_hub::Store;
+use tollgate_engine::{Candidate, Message, Prompt, Role, Sampling, Table};
 
 use crate::{
     Exit,
     desk::complain,
     settings::Options,
+    shelf,
     table::table,
     terminal::{data, say},
 };
@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 
 impl Arguments {
     fn look(&self, data_dir: &Path) -> Result<Table> {
-        let engine = engine(&self.model, data_dir)?;
+        let engine = shelf::engine(&self.model, data_dir)?;
         let prompt = if self.chat {
             Prompt::Messages(vec![Message {
                 role: Role::User,
@@ -297,18 +297,6 @@ impl Shown<'_> {
     fn drawn(&self, row: &Candidate) -> f64 {
         self.steps.last().map_or(0.0, |step| (step.of)(row))
     }
-}
-
-fn engine(model: &str, data_dir: &Path) -> Result<Engine> {
-    if model == BUILT_IN_MODEL {
-        return Ok(Engine::builtin());
-    }
-    let path = Path::new(model);
-    if path.is_file() {
-        return Ok(Engine::from_file(path.to_owned(), model.to_owned()));
-    }
-    let found = Store::new(data_dir).find(model)?;
-    Ok(Engine::from_file(found.path.clone(), model.to_owned()))
 }
 
 /// A token as it can be seen: its blanks and line ends shown, in quotes.
