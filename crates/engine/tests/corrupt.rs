@@ -179,3 +179,29 @@ fn absurd_counts_allocate_nothing() {
     );
     assert!(Gguf::parse(b"GGML\x03\0\0\0").is_err());
 }
+
+/// One stretch of bytes under many names could be unpacked as often as there are names.
+#[test]
+fn tensors_on_the_same_bytes_are_refused() {
+    let with_offsets = |offsets: [u64; 3]| {
+        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+        bytes.extend(3_u64.to_le_bytes());
+        bytes.extend(0_u64.to_le_bytes());
+        for (name, offset) in [b"a", b"b", b"c"].into_iter().zip(offsets) {
+            bytes.extend(1_u64.to_le_bytes());
+            bytes.extend(name);
+            bytes.extend(1_u32.to_le_bytes());
+            bytes.extend(16_u64.to_le_bytes());
+            bytes.extend(0_u32.to_le_bytes());
+            bytes.extend(offset.to_le_bytes());
+        }
+        bytes.resize(bytes.len().next_multiple_of(32) + 192, 0);
+        Gguf::parse(&bytes).map(drop)
+    };
+    assert!(with_offsets([128, 0, 64]).is_ok());
+    for overlapping in [[0, 0, 128], [128, 32, 64], [64, 0, 60]] {
+        let error = with_offsets(overlapping).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::CorruptModel);
+        assert!(error.message.contains("lie on the same bytes"), "{error}");
+    }
+}

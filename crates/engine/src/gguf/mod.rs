@@ -308,5 +308,22 @@ fn place<'a>(
             )));
         }
     }
+    refuse_overlaps(&tensors)?;
     Ok(tensors)
+}
+
+/// Every byte is of one tensor at most: a small file of many tensors could ask for any amount of memory else.
+fn refuse_overlaps(tensors: &BTreeMap<&str, Tensor<'_>>) -> Result<(), EngineError> {
+    let mut placed: Vec<&Tensor<'_>> = tensors.values().collect();
+    placed.sort_by_key(|tensor| tensor.range.start);
+    let overlap = placed
+        .array_windows()
+        .find(|[before, after]| before.range.end > after.range.start);
+    match overlap {
+        None => Ok(()),
+        Some([before, after]) => Err(EngineError::corrupt(format!(
+            "the tensors {} and {} lie on the same bytes",
+            before.name, after.name
+        ))),
+    }
 }
