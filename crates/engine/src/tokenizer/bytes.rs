@@ -44,7 +44,9 @@ impl ByteLevel {
         }
         Ok(ByteLevel {
             byte_tokens: Box::new(byte_tokens(&ids)?),
-            merges: Merges::read(file.texts("tokenizer.ggml.merges")?, &ids)?,
+            merges: Merges::read(file.texts("tokenizer.ggml.merges")?, &ids, |token| {
+                !listed.is_silent(token)
+            })?,
             pattern: pretokenizer.pattern,
             whole,
         })

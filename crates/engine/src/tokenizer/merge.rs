@@ -32,7 +32,12 @@ const NONE: usize = usize::MAX;
 // === impl Merges ===
 
 impl Merges {
-    pub(super) fn read(lines: &[&str], ids: &HashMap<&str, u32>) -> Result<Merges, EngineError> {
+    /// Merges to a token that is not `made` of text are left out.
+    pub(super) fn read(
+        lines: &[&str],
+        ids: &HashMap<&str, u32>,
+        made: impl Fn(u32) -> bool,
+    ) -> Result<Merges, EngineError> {
         let mut merges = Merges::default();
         for (rank, line) in (0..).zip(lines) {
             let unusable = || {
@@ -42,7 +47,10 @@ impl Merges {
             let (left, right) = line.split_once(' ').ok_or_else(unusable)?;
             let merged = [left, right].concat();
             let id = |text: &str| ids.get(text).copied().ok_or_else(unusable);
-            merges.add((id(left)?, id(right)?), rank, id(&merged)?);
+            let (pair, merged) = ((id(left)?, id(right)?), id(&merged)?);
+            if made(merged) {
+                merges.add(pair, rank, merged);
+            }
         }
         Ok(merges)
     }

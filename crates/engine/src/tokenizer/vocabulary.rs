@@ -133,9 +133,25 @@ impl<'a> Listed<'a> {
             .map(|((token, text), kind)| (token, text, kind))
     }
 
-    /// The id of every text, of tokens of all kinds.
+    /// The id of every text, of tokens of all kinds. Where a control token has the text of another, it is the other's.
     pub(super) fn ids(&self) -> HashMap<&'a str, u32> {
-        self.iter().map(|(token, text, _)| (text, token)).collect()
+        let mut ids = HashMap::new();
+        for (token, text, kind) in self.iter() {
+            if is_silent(kind) {
+                ids.entry(text).or_insert(token);
+            } else {
+                ids.insert(text, token);
+            }
+        }
+        ids
+    }
+
+    /// Whether the token is one that no text makes.
+    pub(super) fn is_silent(&self, token: u32) -> bool {
+        self.kinds
+            .get(token as usize)
+            .copied()
+            .is_none_or(is_silent)
     }
 
     /// A key that names a token of the vocabulary.
