@@ -180,6 +180,81 @@ fn absurd_counts_allocate_nothing() {
     assert!(Gguf::parse(b"GGML\x03\0\0\0").is_err());
 }
 
+/// A network of the vectors with a vocabulary of two-digit numbers and nothing else.
+fn with_numbers_only() -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    let list = |kind: u32| {
+        [
+            9_u32.to_le_bytes(),
+            kind.to_le_bytes(),
+            [64, 0, 0, 0],
+            [0; 4],
+        ]
+        .concat()
+    };
+    let pieces: Vec<String> = (10..74).map(|i| i.to_string()).collect();
+    let mut keys = vec![
+        (
+            text("tokenizer.ggml.model"),
+            [8_u32.to_le_bytes().to_vec(), text("llama")].concat(),
+        ),
+        (text("tokenizer.ggml.tokens"), list(8)),
+        (
+            text("tokenizer.ggml.scores"),
+            [list(6), vec![0; 256]].concat(),
+        ),
+        (
+            text("tokenizer.ggml.add_bos_token"),
+            [7, 0, 0, 0, 0].to_vec(),
+        ),
+    ];
+    keys[1]
+        .1
+        .extend(pieces.iter().flat_map(|piece| text(piece)));
+    let length: usize = keys
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    // Tensors lie at multiples of 32 behind the head, whose length is filled up to one.
+    let filler = " ".repeat((length + 23).next_multiple_of(32) - length - 23);
+    keys.push((
+        text("pad"),
+        [8_u32.to_le_bytes().to_vec(), text(&filler)].concat(),
+    ));
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/vectors/networks/llama_f32.gguf"
+    );
+    let mut file = std::fs::read(path).expect("the vectors are in the repository");
+    // The file calls its tokenizer none, under a key that becomes another.
+    let name = b"tokenizer.ggml.model";
+    let at = file.windows(name.len()).position(|window| window == name);
+    file[at.expect("the key")] = b'T';
+    file[16] += u8::try_from(keys.len()).expect("a few");
+    let inserted = keys
+        .into_iter()
+        .flat_map(|(key, value)| [key, value].concat());
+    file.splice(24..24, inserted);
+    file
+}
+
+#[tokio::test]
+async fn a_text_without_a_single_token_is_refused() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("numbers-only.gguf");
+    std::fs::write(&path, with_numbers_only()).unwrap();
+    let engine = Engine::from_file(path, "numbers".to_owned());
+    let request = |text: &str| Request {
+        max_tokens: Some(1),
+        ..Request::new(Prompt::Raw(text.to_owned()))
+    };
+    let error = engine.generate(request("Hello")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidParameter { param: "prompt" });
+    let mut generation = engine.generate(request("42")).await.unwrap();
+    while let Some(event) = generation.next().await {
+        assert!(!matches!(event, Event::Failed(_)), "{event:?}");
+    }
+}
+
 /// One stretch of bytes under many names could be unpacked as often as there are names.
 #[test]
 fn tensors_on_the_same_bytes_are_refused() {

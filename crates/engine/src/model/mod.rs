@@ -202,7 +202,14 @@ impl Model {
             }
             Prompt::Raw(text) => {
                 self.check_length(text.len())?;
-                Ok((self.tokenizer.encode_raw(text), None))
+                let tokens = self.tokenizer.encode_raw(text);
+                if tokens.is_empty() {
+                    return Err(EngineError::invalid(
+                        "prompt",
+                        "prompt has no character that this model's vocabulary knows",
+                    ));
+                }
+                Ok((tokens, None))
             }
             Prompt::Tokens(tokens) => {
                 let known = |token: &u32| (*token as usize) < self.tokenizer.vocabulary_size();
