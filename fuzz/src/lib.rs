@@ -1,5 +1,7 @@
 //! What the targets share.
 
+pub mod model_file;
+
 use bytes::Bytes;
 use tollgate_dialect::{
     Dialect,

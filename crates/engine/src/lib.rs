@@ -20,6 +20,8 @@ mod conversation;
 mod embedding;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 pub mod gguf;
 mod model;
