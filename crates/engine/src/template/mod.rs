@@ -22,7 +22,13 @@ use crate::gguf::Gguf;
 use crate::tokenizer::{Guard, Tokenizer};
 
 /// Template instructions for one conversation. A message costs some fifty.
-const FUEL: u64 = 5_000_000;
+const FUEL: u64 = 1_000_000;
+/// The longest template; those of published models have some ten thousand bytes, and compiling one long expression takes
+/// the square of its length.
+const MOST_SOURCE: usize = 64 << 10;
+/// Expressions as deep as the source is long, and values as deep as the steps allow, are walked and freed by recursion,
+/// and a stack that overflows ends the process. Pages that are not reached cost nothing.
+const STACK: usize = 512 << 20;
 /// A longer prompt fits no window.
 const MOST_OUTPUT: usize = 32 << 20;
 /// What `raise_exception` puts before the template's own words, so that they are told from the template's faults.
@@ -82,17 +88,22 @@ impl Template {
             environment: environment().map_err(|error| EngineError::internal(error.to_string()))?,
         };
         for source in [Some(source), tool_use].into_iter().flatten() {
-            template
-                .environment
-                .template_from_str(source)
-                .map_err(|error| {
-                    EngineError::unsupported_model(format!(
-                        "its chat template does not compile: {error}"
-                    ))
-                })?;
+            template.compile(source)?;
         }
         template.probe();
         Ok(template)
+    }
+
+    fn compile(&self, source: &str) -> Result<(), EngineError> {
+        if source.len() > MOST_SOURCE {
+            return Err(EngineError::unsupported_model(format!(
+                "its chat template has {} bytes; at most {MOST_SOURCE} are read",
+                source.len()
+            )));
+        }
+        with_stack(|| self.environment.template_from_str(source).map(drop)).map_err(|error| {
+            EngineError::unsupported_model(format!("its chat template does not compile: {error}"))
+        })
     }
 
     /// Finds out whether contents may be lists: only the template's answer tells.
@@ -154,13 +165,31 @@ impl Template {
             bos_token => self.begin.as_str(),
             eos_token => self.end.as_str(),
         };
-        // Compiled each time (a tenth of a millisecond): a kept template would have to own its source and borrow it.
-        let template = self.environment.template_from_str(source)?;
         let mut out = Bounded(Vec::new());
-        template.render_captured_to(context! { ..always, ..known }, &mut out)?;
+        with_stack(|| {
+            // Compiled each time (a tenth of a millisecond): a kept template would have to own its source and borrow it.
+            let template = self.environment.template_from_str(source)?;
+            template
+                .render_captured_to(context! { ..always, ..known }, &mut out)
+                .map(drop)
+        })?;
         String::from_utf8(out.0)
             .map_err(|error| Error::new(TemplateErrorKind::WriteFailure, error.to_string()))
     }
+}
+
+/// Does the work on a thread of its own, with a stack that no template overflows.
+fn with_stack(work: impl FnOnce() -> Result<(), Error> + Send) -> Result<(), Error> {
+    let failed = |why: String| Error::new(TemplateErrorKind::InvalidOperation, why);
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("tollgate-template".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .map_err(|error| failed(format!("a thread cannot be started: {error}")))?
+            .join()
+            .unwrap_or_else(|_| Err(failed("it panicked".to_owned())))
+    })
 }
 
 /// Output that ends in an error before it fills the memory.
