@@ -45,7 +45,7 @@ impl ByteLevel {
         Ok(ByteLevel {
             byte_tokens: Box::new(byte_tokens(&ids)?),
             merges: Merges::read(file.texts("tokenizer.ggml.merges")?, &ids, |token| {
-                !listed.is_silent(token)
+                listed.is_made(token)
             })?,
             pattern: pretokenizer.pattern,
             whole,

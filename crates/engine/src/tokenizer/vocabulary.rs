@@ -133,11 +133,12 @@ impl<'a> Listed<'a> {
             .map(|((token, text), kind)| (token, text, kind))
     }
 
-    /// The id of every text, of tokens of all kinds. Where a control token has the text of another, it is the other's.
+    /// The id of every text, of tokens of all kinds. Where an ordinary token shares its text with another, it is the
+    /// ordinary one's: control and user-defined tokens do not stand for bytes but for their own text.
     pub(super) fn ids(&self) -> HashMap<&'a str, u32> {
         let mut ids = HashMap::new();
         for (token, text, kind) in self.iter() {
-            if is_silent(kind) {
+            if is_silent(kind) || kind == Kind::UserDefined {
                 ids.entry(text).or_insert(token);
             } else {
                 ids.insert(text, token);
@@ -146,12 +147,15 @@ impl<'a> Listed<'a> {
         ids
     }
 
-    /// Whether the token is one that no text makes.
-    pub(super) fn is_silent(&self, token: u32) -> bool {
-        self.kinds
-            .get(token as usize)
-            .copied()
-            .is_none_or(is_silent)
+    /// Whether a byte-level text can make the token: not a control token, nor one whose text does not stand for bytes.
+    pub(super) fn is_made(&self, token: u32) -> bool {
+        let kind = self.kinds.get(token as usize);
+        let text = self.texts.get(token as usize);
+        match kind {
+            None => false,
+            Some(Kind::UserDefined) => text.is_some_and(|text| text.is_ascii()),
+            Some(kind) => !is_silent(*kind),
+        }
     }
 
     /// A key that names a token of the vocabulary.
