@@ -3,7 +3,8 @@
 //! Templates are Jinja, written for Python's jinja2 as transformers sets it up; what that gives them and minijinja does
 //! not is here: `tojson` with Python's spacing, `raise_exception`, `strftime_now`, Python's string methods. A template
 //! comes from the model file and is not trusted: its steps and its output are limited, and it can reach nothing but the
-//! messages. What it keeps in its variables on the way is not limited; minijinja has no measure of that.
+//! messages. What it keeps in its variables on the way is not limited, nor how long a step over a long text takes;
+//! minijinja has no measure of either.
 
 mod date;
 mod json;
