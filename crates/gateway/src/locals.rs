@@ -123,6 +123,8 @@ impl LocalModel {
             Some(file) => Engine::from_file_with(file.path.clone(), name.to_owned(), options),
             None => Engine::builtin_with(options),
         };
+        // Read now, where a disk may take a moment, and not when the first call is planned. A call says what is wrong.
+        drop(engine.describe());
         Self {
             name: name.to_owned(),
             engine,

@@ -332,3 +332,74 @@ async fn a_prompt_is_counted_by_the_models_own_template_and_tokenizer() {
         used["usage"]["input_tokens"]
     );
 }
+
+/// The built-in model with a template that knows tools: it never learned to call one, and is bound to.
+const CALLER: &str = "tool-demo";
+const PARAMETERS: &str = r#"{"type": "object", "properties": {"city": {"enum": ["Oslo", "Lima"]},
+    "days": {"type": "integer", "minimum": 1, "maximum": 9}}, "required": ["city", "days"],
+    "additionalProperties": false}"#;
+
+fn check_arguments(value: &Value) {
+    assert!(["Oslo", "Lima"].contains(&value["city"].as_str().unwrap()));
+    assert!((1..=9).contains(&value["days"].as_i64().unwrap()));
+}
+
+#[tokio::test]
+async fn a_forced_call_is_valid_in_every_dialect_and_its_result_goes_on() {
+    let service = Service::start().await;
+    let tool = format!(
+        r#"{{"type": "function", "function": {{"name": "weather", "parameters": {PARAMETERS}}}}}"#
+    );
+    let hello = r#"{"role": "user", "content": "hello"}"#;
+    for choice in [
+        r#""required""#,
+        r#"{"type": "function", "function": {"name": "weather"}}"#,
+    ] {
+        let body = format!(
+            r#"{{"model": "{CALLER}", "messages": [{hello}], "tools": [{tool}], "tool_choice": {choice},
+            "parallel_tool_calls": false}}"#
+        );
+        let reply = service.chat(&body).await.json();
+        let message = &reply["choices"][0]["message"];
+        let call = &message["tool_calls"][0];
+        assert_eq!(call["function"]["name"], "weather", "{reply}");
+        check_arguments(&read(call["function"]["arguments"].as_str().unwrap()));
+        assert_eq!(reply["choices"][0]["finish_reason"], "tool_calls");
+        let id = call["id"].as_str().unwrap();
+        let result = format!(r#"{{"role": "tool", "tool_call_id": "{id}", "content": "rain"}}"#);
+        let body = format!(
+            r#"{{"model": "{CALLER}", "messages": [{hello}, {message}, {result}], "tools": [{tool}], "max_tokens": 4}}"#
+        );
+        assert_eq!(service.chat(&body).await.status, 200);
+    }
+
+    let body = format!(
+        r#"{{"model": "{CALLER}", "max_tokens": 200, "messages": [{hello}], "tool_choice": {{"type": "any"}},
+        "tools": [{{"name": "weather", "input_schema": {PARAMETERS}}}]}}"#
+    );
+    let reply = service.messages(&body).await.json();
+    let blocks = reply["content"].as_array().unwrap();
+    let call = blocks.iter().find(|block| block["type"] == "tool_use");
+    check_arguments(&call.unwrap()["input"]);
+    assert_eq!(reply["stop_reason"], "tool_use");
+
+    let body = format!(
+        r#"{{"contents": [{{"role": "user", "parts": [{{"text": "hello"}}]}}],
+        "tools": [{{"functionDeclarations": [{{"name": "weather", "parametersJsonSchema": {PARAMETERS}}}]}}],
+        "toolConfig": {{"functionCallingConfig": {{"mode": "ANY"}}}}}}"#
+    );
+    let path = format!("/v1beta/models/{CALLER}:streamGenerateContent?alt=sse");
+    let stream = service.raw(&service.post(&path, &body)).await;
+    let parts = frames(&stream.body)
+        .into_iter()
+        .filter_map(|frame| {
+            frame["candidates"][0]["content"]["parts"]
+                .as_array()
+                .cloned()
+        })
+        .flatten();
+    let call = parts
+        .into_iter()
+        .find(|part| part["functionCall"].is_object());
+    check_arguments(&call.unwrap()["functionCall"]["args"]);
+}

@@ -114,7 +114,8 @@ impl Service {
         let server = Server::bind(config.server.clone()).unwrap();
         let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
         let books = Books::new(rules, ledger(data.path()), None);
-        let snapshot = Snapshot::new(config, PriceBook::builtin(), local_models()).unwrap();
+        let snapshot =
+            Snapshot::new(config, PriceBook::builtin(), local_models(data.path())).unwrap();
         let shared = Arc::new(Shared::new(
             snapshot,
             ring,
@@ -211,20 +212,49 @@ impl Service {
     }
 }
 
-/// The built-in model, and a BERT of random weights.
-fn local_models() -> LocalModels {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../engine/tests/vectors/embeddings/bert-f32.gguf"
-    );
-    let bert = ModelFile {
-        name: "bert-f32".to_owned(),
+/// The built-in model, a BERT of random weights, and the built-in model with a template that knows tools.
+fn local_models(folder: &std::path::Path) -> LocalModels {
+    let engine = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../engine"));
+    let file = |name: &str, path| ModelFile {
+        name: name.to_owned(),
         aliases: Vec::new(),
-        path: PathBuf::from(path),
+        path,
         digest: String::new(),
     };
+    let files = vec![
+        file(
+            "bert-f32",
+            engine.join("tests/vectors/embeddings/bert-f32.gguf"),
+        ),
+        file("tool-demo", with_tools(engine, folder)),
+    ];
     let nothing = LocalModels::default();
-    LocalModels::new(true, vec![bert], Options::default(), &nothing)
+    LocalModels::new(true, files, Options::default(), &nothing)
+}
+
+/// The built-in model's file with another chat template of the same length.
+fn with_tools(engine: &std::path::Path, folder: &std::path::Path) -> PathBuf {
+    let mut bytes = std::fs::read(engine.join("models/tollgate-demo-q8_0.gguf")).unwrap();
+    let key = b"tokenizer.chat_template";
+    let at = bytes
+        .windows(key.len())
+        .position(|part| part == key)
+        .unwrap()
+        + key.len();
+    // Type and length of the value stand before it.
+    let length = u64::from_le_bytes(bytes[at + 4..at + 12].try_into().unwrap());
+    let place = at + 12..at + 12 + usize::try_from(length).unwrap();
+    let template = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + (m['content'] or '') + '<|im_end|>\n' }}\
+        {% endfor %}{{ '<|im_start|>assistant\n' }}{# <tool_call> #}";
+    let padded = format!(
+        "{template}{{#{:1$}#}}",
+        "",
+        place.len() - template.len() - 4
+    );
+    bytes[place].copy_from_slice(padded.as_bytes());
+    let path = folder.join("tool-demo.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    path
 }
 
 /// A ledger that forgets everything but its journal.
