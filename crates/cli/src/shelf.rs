@@ -24,7 +24,7 @@ fn of(config: &Config, files: Vec<ModelFile>, before: &LocalModels) -> LocalMode
     LocalModels::new(
         config.built_in_model,
         files,
-        options(&config.engine),
+        &options(&config.engine),
         before,
     )
 }
@@ -134,6 +134,7 @@ fn files(data: &Path) -> Result<Vec<ModelFile>> {
     installed.retain(Installed::is_present);
     installed.dedup_by(|next, first| next.name() == first.name());
     let mut sharers: BTreeMap<String, usize> = BTreeMap::new();
+    let is_free = |name: &String| name != BUILT_IN_MODEL;
     for name in installed
         .iter()
         .filter_map(|model| model.names().into_iter().next())
@@ -144,6 +145,7 @@ fn files(data: &Path) -> Result<Vec<ModelFile>> {
         .iter()
         .map(|model| {
             let mut aliases = model.names();
+            aliases.retain(is_free);
             let is_alone = |name: &String| sharers.get(name) == Some(&1);
             let at = aliases
                 .iter()

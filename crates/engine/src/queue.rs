@@ -92,6 +92,10 @@ impl Places {
         }
     }
 
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     #[cfg(test)]
     pub(crate) fn n_taken(&self) -> usize {
         self.taken.load(Ordering::Acquire)

@@ -144,6 +144,10 @@ impl State {
             })
             .collect();
         idle.sort_by_key(|(since, ..)| *since);
+        // Nobody leaves in vain.
+        if idle.iter().map(|(_, bytes, _)| bytes).sum::<u64>() < wanted {
+            return 0;
+        }
         let mut leaving = 0;
         for (_, bytes, tenant) in idle {
             if leaving >= wanted {
@@ -227,6 +231,10 @@ mod tests {
         assert_eq!(enter(&room, 50, None).err(), Some(ErrorKind::Busy));
         assert_eq!(enter(&room, 101, None).err(), Some(ErrorKind::TooLarge));
         assert!(working.share.lock().is_some());
+        let idle = enter(&room, 30, Some(Instant::now())).unwrap();
+        assert_eq!(enter(&room, 90, None).err(), Some(ErrorKind::Busy));
+        assert!(idle.share.lock().is_some(), "its place alone would not do");
+        drop(idle);
         drop(working);
         assert_eq!(room.taken(), 0);
         enter(&room, 100, None).unwrap();

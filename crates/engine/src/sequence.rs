@@ -26,6 +26,8 @@ pub(crate) struct Sequence {
     cache: Cache,
     /// Tokens of the prompt that an earlier sequence had computed.
     n_shared: usize,
+    /// Whether it has taken part in a pass.
+    has_begun: bool,
     sampler: Sampler,
     answer: Answer,
     /// Where the request says what the answer must be.
@@ -79,6 +81,7 @@ impl Sequence {
         let sequence = |candidate, seat| Sequence {
             owner: request.owner.clone(),
             n_shared: 0,
+            has_begun: false,
             n_prompt: tokens.len(),
             n_fed: 0,
             n_most,
@@ -125,6 +128,7 @@ impl Sequence {
             sibling.cache = self.cache.clone();
             sibling.n_fed = self.n_fed;
             sibling.n_shared = self.n_shared;
+            sibling.has_begun = true;
         }
         siblings
     }
@@ -158,8 +162,6 @@ impl Sequence {
     /// Goes on from a cache of its first tokens, which may have none: then everything is computed again.
     pub(crate) fn resume(&mut self, cache: Cache) {
         self.n_fed = cache.len();
-        // What a sequence computes a second time was not shared for that.
-        self.n_shared = self.n_shared.max(cache.len().min(self.n_prompt));
         self.cache = cache;
     }
 
@@ -185,6 +187,11 @@ impl Sequence {
 
     /// This sequence's part in the next pass: at most so many of its waiting tokens.
     pub(crate) fn lane(&mut self, at_most: usize) -> Lane<'_> {
+        // What a sequence computes a second time was not shared for that.
+        if !self.has_begun {
+            self.has_begun = true;
+            self.n_shared = self.n_fed;
+        }
         let to = self.tokens.len().min(self.n_fed + at_most);
         let from = std::mem::replace(&mut self.n_fed, to);
         Lane {

@@ -24,6 +24,8 @@ use crate::sampling::{Table, table};
 use crate::sequence::Sequence;
 
 const THREAD_NAME: &str = "tollgate-engine";
+/// Bytes of address space, not of memory: a grammar is made of a schema by recursion, as deep as a chain of references.
+const STACK: usize = 512 << 20;
 /// A prompt to be looked at is read in one pass, which everybody else waits for.
 const MOST_LOOKED_AT: u32 = 512;
 
@@ -100,6 +102,7 @@ impl Worker {
             let worker = Arc::clone(self);
             std::thread::Builder::new()
                 .name(THREAD_NAME.to_owned())
+                .stack_size(STACK)
                 .spawn(move || worker.live())
                 .map_err(|error| {
                     EngineError::internal(format!(
@@ -109,6 +112,10 @@ impl Worker {
             state.is_running = true;
         }
         state.jobs.push_back(job);
+        // It has work from now on, though the thread may not have seen that yet.
+        if !state.gives_way {
+            state.idle_since = None;
+        }
         self.news.notify_all();
         Ok(())
     }
@@ -153,8 +160,11 @@ impl Worker {
             Err(error) => return self.refuse_all(&error),
         };
         let mut batch = Batch::new(bounds);
-        while let Some(jobs) = self.next_jobs(batch.is_idle()) {
-            for job in jobs {
+        let mut queue = VecDeque::new();
+        while let Some(jobs) = self.next_jobs(batch.is_idle() && queue.is_empty()) {
+            queue.extend(jobs);
+            // Reading a prompt and making a grammar takes a while: those who are answered wait for one of them only.
+            if let Some(job) = queue.pop_front() {
                 accept(job, &model, &mut batch, &self.id);
             }
             batch.step(&model);
@@ -173,7 +183,10 @@ impl Worker {
             ..
         } = &self.options;
         let need = self.source.memory()?;
-        let window = need.window.min(window.unwrap_or(u32::MAX));
+        let window = match self.source.describe()?.kind {
+            ModelKind::Generates => need.window.min(window.unwrap_or(u32::MAX)),
+            ModelKind::Embeds { .. } => need.window,
+        };
         let bytes = room.most().saturating_sub(need.weights).min(*cache);
         let n_blocks = bytes / need.bytes_of_block().max(1);
         let n_blocks = usize::try_from(n_blocks).unwrap_or(usize::MAX);

@@ -446,3 +446,38 @@ async fn answers_to_a_thousand_random_schemas_are_valid_or_refused() {
     assert_eq!(tally.valid + tally.refused, 1000);
     assert!(tally.valid > 700, "{tally:?}");
 }
+
+#[tokio::test]
+async fn a_long_chain_of_references_does_not_end_the_process() {
+    let engine = Engine::builtin();
+    let mut definitions = Map::new();
+    for i in 0..6000 {
+        let next = json!({ "$ref": format!("#/$defs/a{}", i + 1) });
+        definitions.insert(format!("a{i}"), next);
+    }
+    definitions.insert("a6000".to_owned(), json!({ "type": "boolean" }));
+    let schema = json!({ "$ref": "#/$defs/a0", "$defs": definitions });
+    let ask = |schema: &Value| {
+        let constraint = Constraint::JsonSchema(schema.to_string());
+        engine.generate(Request {
+            constraint: Some(constraint),
+            max_tokens: Some(8),
+            ..Request::new(Prompt::Raw("Is it so?".to_owned()))
+        })
+    };
+    // Whether it is refused or kept: the next request finds the engine well.
+    drop(ask(&schema).await);
+    let mut kept = ask(&json!({ "type": "boolean" })).await.unwrap();
+    let mut text = String::new();
+    while let Some(event) = kept.next().await {
+        if let Event::Text(piece) = event {
+            text += &piece.text;
+        }
+    }
+    assert!(["true", "false"].contains(&text.trim()), "{text}");
+
+    let unchecked =
+        json!({ "$ref": "#/components/a", "components": { "a": { "minProperties": 2 } } });
+    let error = ask(&unchecked).await.unwrap_err();
+    assert!(error.message.contains("$ref"), "{error}");
+}

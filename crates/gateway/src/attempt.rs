@@ -223,7 +223,7 @@ impl Attempt<'_> {
             hold.begin();
         }
         let answered = match &target.place {
-            Place::Local(model) => local::answer(self, model, &mut booking)
+            Place::Local(model) => local::answer(self, (model, max_output), &mut booking)
                 .await
                 .map_err(refused),
             Place::Provider(provider) => {

@@ -26,6 +26,8 @@ pub struct ModelFile {
 pub struct LocalModel {
     pub(crate) name: String,
     pub(crate) engine: Engine,
+    /// What its file's head says it is for; `None` where that cannot be read.
+    kind: Option<ModelKind>,
     /// `None` for the built-in one.
     file: Option<ModelFile>,
 }
@@ -34,8 +36,8 @@ pub struct LocalModel {
 #[derive(Clone, Debug, Default)]
 pub struct LocalModels {
     models: BTreeMap<String, Arc<LocalModel>>,
-    /// Names that stand for exactly one of them.
-    aliases: BTreeMap<String, Arc<LocalModel>>,
+    /// Further names, and whose they are: `None` where several models have one.
+    aliases: BTreeMap<String, Option<Arc<LocalModel>>>,
     options: Options,
 }
 
@@ -47,14 +49,25 @@ impl LocalModels {
     pub fn new(
         built_in: bool,
         files: Vec<ModelFile>,
-        options: Options,
+        options: &Options,
         before: &LocalModels,
     ) -> Self {
         let nothing = LocalModels::default();
         let (before, options) = if options.says_the_same(&before.options) {
             (before, before.options.clone())
         } else {
-            (&nothing, options)
+            // One room, also while what ran before still runs.
+            let room = &before.options.room;
+            let is_same = room.most() == options.room.most();
+            let room = if is_same { room } else { &options.room };
+            let room = room.clone();
+            (
+                &nothing,
+                Options {
+                    room,
+                    ..options.clone()
+                },
+            )
         };
         let built_in = built_in.then_some((BUILT_IN_MODEL.to_owned(), None));
         let files = files
@@ -80,12 +93,18 @@ impl LocalModels {
     /// The built-in model alone.
     pub fn built_in() -> Self {
         let nothing = LocalModels::default();
-        Self::new(true, Vec::new(), Options::default(), &nothing)
+        Self::new(true, Vec::new(), &Options::default(), &nothing)
     }
 
     /// The one model that `name` stands for.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<LocalModel>> {
-        self.models.get(name).or_else(|| self.aliases.get(name))
+        let alias = || self.aliases.get(name)?.as_ref();
+        self.models.get(name).or_else(alias)
+    }
+
+    /// Whether several models have this name: it stands for none of them, and for nothing elsewhere.
+    pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
+        !self.models.contains_key(name) && matches!(self.aliases.get(name), Some(None))
     }
 
     /// Each model once, by name.
@@ -99,8 +118,9 @@ impl LocalModels {
     }
 }
 
-/// Further names, without those that several models would answer to.
-fn aliases(models: &BTreeMap<String, Arc<LocalModel>>) -> BTreeMap<String, Arc<LocalModel>> {
+fn aliases(
+    models: &BTreeMap<String, Arc<LocalModel>>,
+) -> BTreeMap<String, Option<Arc<LocalModel>>> {
     let mut found: BTreeMap<String, Option<Arc<LocalModel>>> = BTreeMap::new();
     for model in models.values() {
         let names = model.file.iter().flat_map(|file| &file.aliases);
@@ -111,8 +131,7 @@ fn aliases(models: &BTreeMap<String, Arc<LocalModel>>) -> BTreeMap<String, Arc<L
                 .or_insert_with(|| Some(model.clone()));
         }
     }
-    let sole = |(name, model): (String, Option<_>)| Some((name, model?));
-    found.into_iter().filter_map(sole).collect()
+    found
 }
 
 // === impl LocalModel ===
@@ -123,10 +142,10 @@ impl LocalModel {
             Some(file) => Engine::from_file_with(file.path.clone(), name.to_owned(), options),
             None => Engine::builtin_with(options),
         };
-        // Read now, where a disk may take a moment, and not when the first call is planned. A call says what is wrong.
-        drop(engine.describe());
         Self {
             name: name.to_owned(),
+            // Read now, where a disk may take a moment, and not when a call is planned. A call says what is wrong.
+            kind: engine.describe().ok().map(|description| description.kind),
             engine,
             file,
         }
@@ -134,10 +153,10 @@ impl LocalModel {
 
     /// Whether it is a model for such calls. One whose file cannot be read serves all: the call then says what is wrong.
     pub(crate) fn serves(&self, dialect: Dialect) -> bool {
-        match self.engine.describe().map(|description| description.kind) {
-            Ok(ModelKind::Embeds { .. }) => dialect.is_embeddings(),
-            Ok(ModelKind::Generates) => !dialect.is_embeddings(),
-            Err(_) => true,
+        match self.kind {
+            Some(ModelKind::Embeds { .. }) => dialect.is_embeddings(),
+            Some(ModelKind::Generates) => !dialect.is_embeddings(),
+            None => true,
         }
     }
 
@@ -160,7 +179,7 @@ mod tests {
     }
 
     fn after(before: &LocalModels, files: Vec<ModelFile>) -> LocalModels {
-        LocalModels::new(true, files, Options::default(), before)
+        LocalModels::new(true, files, &Options::default(), before)
     }
 
     fn named<'a>(models: &'a LocalModels, name: &str) -> Option<&'a str> {
@@ -176,9 +195,10 @@ mod tests {
         let models = after(&LocalModels::default(), files);
         assert_eq!(named(&models, "owner/small:Q4_0"), Some("small-q4"));
         assert_eq!(named(&models, "owner/small"), None);
+        assert!(models.is_ambiguous("owner/small") && !models.is_ambiguous("small-q4"));
         assert_eq!(named(&models, "small-q4"), Some("small-q4"));
         assert_eq!(named(&models, BUILT_IN_MODEL), Some(BUILT_IN_MODEL));
-        let off = LocalModels::new(false, Vec::new(), Options::default(), &models);
+        let off = LocalModels::new(false, Vec::new(), &Options::default(), &models);
         assert_eq!(off.iter().count(), 0);
     }
 
@@ -201,7 +221,7 @@ mod tests {
             parallel: 3,
             ..Options::default()
         };
-        let third = LocalModels::new(true, files, other, &second);
+        let third = LocalModels::new(true, files, &other, &second);
         assert!(!is_kept(&third, "a"));
     }
 }

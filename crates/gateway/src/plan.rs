@@ -1,6 +1,6 @@
 //! Which targets serve a call, in which order. Decides from the snapshot alone; does no IO.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Uri;
 use tollgate_base::{Error, Kind, Result, quote};
@@ -44,12 +44,20 @@ pub(crate) enum Place {
     Provider(Arc<Provider>),
 }
 
+/// What is true of every model of this machine: it reads text, and nobody adds anything to what it is sent.
+static LOCAL_TRAITS: LazyLock<ModelTraits> = LazyLock::new(|| ModelTraits {
+    context_window: Some(0),
+    vision: Some(false),
+    pdf: Some(false),
+    audio_input: Some(false),
+    ..ModelTraits::default()
+});
+
 impl Target {
     pub(crate) fn new(place: Place, model: String) -> Self {
         let traits = match &place {
             Place::Provider(provider) => provider.traits(&model),
-            // Nothing is said of what no provider serves.
-            Place::Local(_) => Catalog::builtin().traits("", ""),
+            Place::Local(_) => &LOCAL_TRAITS,
         };
         Self {
             place,
@@ -105,6 +113,9 @@ pub(crate) fn plan(snapshot: &Snapshot, call: &Call, turn: u64) -> Result<Plan> 
         }
         None => resolve(snapshot, &call.head.model).into_iter().collect(),
     };
+    if targets.is_empty() && is_ambiguous(snapshot, &call.head.model) {
+        return Err(ambiguous(&call.head.model));
+    }
     let is_default = targets.is_empty();
     if is_default
         && let Some(default) = &snapshot.config.default_model
@@ -145,6 +156,10 @@ pub(crate) fn resolve(snapshot: &Snapshot, name: &str) -> Option<Target> {
     }
     if let Some(target) = local(snapshot, name) {
         return Some(target);
+    }
+    // What was meant for this machine does not leave it.
+    if is_ambiguous(snapshot, name) {
+        return None;
     }
     let knows = |provider: &&Arc<Provider>| match &provider.models {
         Some(models) => models.iter().any(|model| model == name),
@@ -259,6 +274,20 @@ pub(crate) fn nobody_offers(operation: Operation) -> Error {
         operation.name()
     );
     Error::new(Kind::NotFound, "not_found", message).with_should_retry(false)
+}
+
+fn is_ambiguous(snapshot: &Snapshot, name: &str) -> bool {
+    let own = name.strip_prefix(BUILT_IN_PROVIDER);
+    let own = own.and_then(|name| name.strip_prefix('/')).unwrap_or(name);
+    snapshot.local.is_ambiguous(own)
+}
+
+fn ambiguous(model: &str) -> Error {
+    let message = format!(
+        "The name {} stands for several models of this machine. `GET /v1/models` lists the name of each.",
+        quote(model)
+    );
+    Error::invalid_value("model", message)
 }
 
 fn unknown(model: &str) -> Error {

@@ -118,6 +118,14 @@ fn with_options(mut root: Map<String, Value>) -> Value {
 }
 
 /// Multiples get an end where the schema has none: the largest whole numbers that every reader of JSON takes as they are.
+/// Whether a reference points at the schema itself or at a place that the check goes through.
+fn is_checked(to: &str) -> bool {
+    let entry = ["#/$defs/", "#/definitions/", "#/properties/"]
+        .iter()
+        .find_map(|place| to.strip_prefix(place));
+    to == "#" || entry.is_some_and(|name| !name.contains('/'))
+}
+
 /// Only some lengths of digits end in a multiple, so that a number could not be told to end.
 fn bound_multiples(schema: &mut Value) {
     let Value::Object(schema) = schema else {
@@ -191,8 +199,8 @@ impl Check {
                 let what = format!("{format:?} is not supported");
                 return Err(self.unsupported(keyword, path, &what));
             }
-            ("$ref", Value::String(to)) if to != "#" && !to.starts_with("#/") => {
-                let what = "must point into the schema (#/…); others are not supported";
+            ("$ref", Value::String(to)) if !is_checked(to) => {
+                let what = "must be # or point at an entry of $defs, definitions or properties (#/$defs/…)";
                 return Err(self.unsupported(keyword, path, what));
             }
             ("$schema", _) if path != "#" => {

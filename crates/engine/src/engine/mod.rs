@@ -109,6 +109,15 @@ impl Engine {
                 format!("n must be between 1 and {MOST_CANDIDATES}, not {n}"),
             ));
         }
+        let most = self.inner.places.most();
+        if n as usize > most {
+            return Err(EngineError::invalid(
+                "n",
+                format!(
+                    "n must be at most {most}, which is how many answers this model has places for"
+                ),
+            ));
+        }
         let mut seats = Vec::new();
         let mut receivers = Vec::new();
         for _ in 0..n {

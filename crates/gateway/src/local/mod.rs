@@ -8,7 +8,7 @@ mod fault;
 mod request;
 mod stream;
 
-use tollgate_base::Result;
+use tollgate_base::{Error, Kind, Result};
 use tollgate_dialect::{
     Dialect, Loss, LossKind, RawObject, encoder, ir, parse_request, render_response,
 };
@@ -27,7 +27,7 @@ use crate::{
 
 pub(crate) async fn answer(
     attempt: Attempt<'_>,
-    model: &LocalModel,
+    (model, max_output): (&LocalModel, Option<u64>),
     booking: &mut Booking,
 ) -> Result<Reply> {
     let call = attempt.call;
@@ -36,9 +36,10 @@ pub(crate) async fn answer(
     }
     let asked = call.parse()?;
     let mut losses = asked.losses.clone();
-    let wanted = request::read(&asked, (&model.name, attempt.owner), &mut losses)?;
+    let mut wanted = request::read(&asked, (&model.name, attempt.owner), &mut losses)?;
+    wanted.cap(max_output);
     booking.dispatch()?;
-    let generations = start(&model.engine, wanted).await?;
+    let generations = within(attempt, start(&model.engine, wanted)).await?;
     unheard(&asked, &generations, &mut losses);
     attempt.check_losses(&losses)?;
     let shows_reasoning = asked
@@ -55,7 +56,11 @@ pub(crate) async fn answer(
         Content::Stream(Box::new(flow))
     } else {
         let mut events = Vec::new();
-        while std::future::poll_fn(|cx| stream.poll_events(cx, &mut events)).await {}
+        within(attempt, async {
+            while std::future::poll_fn(|cx| stream.poll_events(cx, &mut events)).await {}
+            Ok(())
+        })
+        .await?;
         let response = ir::Response::from_events(events)?;
         Content::Whole {
             body: render_response(call.dialect, &response, &options),
@@ -81,6 +86,18 @@ pub(crate) async fn count(model: &LocalModel, call: &Call) -> Result<u64> {
     counted
         .map(|n| n as u64)
         .map_err(|error| engine_error(&error))
+}
+
+/// A part of a call, which ends when the call may take no longer.
+async fn within<T>(attempt: Attempt<'_>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let total = attempt.snapshot.config.streaming.total_timeout;
+    let deadline = tokio::time::Instant::from_std(attempt.call.received + total);
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| {
+            let message = "The answer took longer than a call may take. Ask for fewer tokens, or for a stream.";
+            Err(Error::new(Kind::UpstreamTimeout, "upstream_timeout", message))
+        })
 }
 
 /// `max_tokens` is the most the caller wants, not what it must get: where the window ends before, the answer
@@ -124,8 +141,11 @@ fn unheard(asked: &ir::Request, generations: &[Generation], losses: &mut Vec<Los
     if request::offers_tools(asked) && format.calls.is_none() {
         lose("tools", "the model's chat template knows no tools");
     }
-    let wants_reasoning = request::thinking(asked) == Some(true);
-    if wants_reasoning && format.thinking.is_none() {
-        lose("reasoning", "the model does not reason");
+    match (request::thinking(asked), format.thinking) {
+        (Some(true), None) => lose("reasoning", "the model does not reason"),
+        (Some(false), Some(thinking)) if thinking.is_open => {
+            lose("reasoning", "the model's template always reasons");
+        }
+        _ => {}
     }
 }

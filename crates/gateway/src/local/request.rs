@@ -15,6 +15,16 @@ pub(super) struct Wanted {
     pub(super) candidates: u32,
 }
 
+impl Wanted {
+    /// Gives no more output than the call may have.
+    pub(super) fn cap(&mut self, most: Option<u64>) {
+        if let Some(most) = most.map(|most| u32::try_from(most).unwrap_or(u32::MAX)) {
+            let wanted = self.request.max_tokens;
+            self.request.max_tokens = Some(wanted.map_or(most, |wanted| wanted.min(most)));
+        }
+    }
+}
+
 /// What a request asks of the model; what the engine has no word for is lost by name, or refused where a caller relies
 /// on it. What the engine has read for `owner` before, it need not read again.
 pub(super) fn read(
@@ -22,13 +32,16 @@ pub(super) fn read(
     (model, owner): (&str, &str),
     losses: &mut Vec<Loss>,
 ) -> Result<Wanted> {
-    for (field, _) in &asked.extras {
-        losses.push(Loss {
-            field: field.clone(),
-            kind: LossKind::Dropped,
-            reason: "a model of this machine does not know it".to_owned(),
-        });
+    let forces_a_call = matches!(
+        asked.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_))
+    );
+    if forces_a_call && asked.tools.is_empty() {
+        let message = "`tool_choice` forces a tool, and `tools` has none that this model can call.";
+        return Err(Error::invalid_value("tool_choice", message));
     }
+    let constraint = constraint(asked);
+    lose_what_is_not_kept(asked, constraint.as_ref(), losses);
     let wanted = &asked.sampling;
     let default = Sampling::default();
     let sampling = Sampling {
@@ -57,13 +70,69 @@ pub(super) fn read(
         stop: asked.stop.clone(),
         logprobs: asked.logprobs,
         owner: owner.to_owned(),
-        constraint: constraint(asked),
+        constraint,
         ..Request::new(prompt(asked, model)?)
     };
     Ok(Wanted {
         request,
         candidates: asked.candidates.max(1),
     })
+}
+
+/// Names what the engine has no word for, and what the answer's constraint leaves no room for.
+fn lose_what_is_not_kept(
+    asked: &ir::Request,
+    constraint: Option<&Constraint>,
+    losses: &mut Vec<Loss>,
+) {
+    let mut lose = |field: &str, kind, reason: &str| {
+        losses.push(Loss {
+            field: field.to_owned(),
+            kind,
+            reason: reason.to_owned(),
+        });
+    };
+    for (field, _) in &asked.extras {
+        let reason = "a model of this machine does not know it";
+        lose(field, LossKind::Dropped, reason);
+    }
+    let has_format = !matches!(asked.output, ir::OutputFormat::Text);
+    match constraint {
+        Some(Constraint::JsonObject | Constraint::JsonSchema(_)) if offers_tools(asked) => {
+            let reason = "the answer is bound to `response_format`, so that no tool can be called";
+            lose("tools", LossKind::Dropped, reason);
+        }
+        Some(Constraint::StrictTools | Constraint::ToolCall { .. }) if has_format => {
+            let reason = "the answer is bound to its tools instead";
+            lose("response_format", LossKind::Dropped, reason);
+        }
+        _ => {}
+    }
+    let is_forced = matches!(constraint, Some(Constraint::ToolCall { .. }));
+    if asked.parallel_tool_calls == Some(false) && offers_tools(asked) && !is_forced {
+        let reason = "one call at a time is kept only where a call is forced";
+        lose("parallel_tool_calls", LossKind::Dropped, reason);
+    }
+    if let Some(reasoning) = &asked.reasoning {
+        let is_level = !matches!(reasoning.effort, None | Some(Effort::None));
+        if is_level || reasoning.budget_tokens.is_some_and(|n| n > 0) {
+            let reason = "the model reasons as much as it does; only on and off can be said";
+            lose("reasoning", LossKind::Changed, reason);
+        }
+    }
+    let tier = asked.service_tier.as_deref();
+    if tier.is_some_and(|tier| !["auto", "default", "standard_only"].contains(&tier)) {
+        lose("service_tier", LossKind::Dropped, "this machine has one");
+    }
+    if has_failed_results(asked) {
+        let reason = "a failed result is marked by the word Error";
+        lose("is_error", LossKind::Changed, reason);
+    }
+}
+
+fn has_failed_results(asked: &ir::Request) -> bool {
+    let mut parts = asked.messages.iter().flat_map(|message| &message.parts);
+    parts.any(|part| matches!(part, Part::ToolResult { result, .. } if result.is_error))
 }
 
 /// Whether the model may call tools.
@@ -204,6 +273,9 @@ impl Turns<'_> {
         let calls = self.turns.iter().rev().flat_map(|turn| &turn.calls);
         let called = calls.clone().find(|call| call.id == result.call_id);
         turn.name = called.map(|call| call.name.clone());
+        if result.is_error {
+            turn.content.push("Error: ".to_owned());
+        }
         for part in &result.content {
             let Part::Text { text, .. } = part else {
                 return Err(self.reads_text_only());

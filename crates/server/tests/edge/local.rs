@@ -403,3 +403,65 @@ async fn a_forced_call_is_valid_in_every_dialect_and_its_result_goes_on() {
         .find(|part| part["functionCall"].is_object());
     check_arguments(&call.unwrap()["functionCall"]["args"]);
 }
+
+#[tokio::test]
+async fn a_keys_largest_output_bounds_a_local_answer() {
+    let service = Service::start().await;
+    let key = service.add_key("key_small", |record| {
+        std::sync::Arc::make_mut(&mut record.scopes).max_output_tokens = Some(3);
+    });
+    for wanted in [r#""max_tokens": 400"#, r#""temperature": 0"#] {
+        let request = service
+            .post("/v1/chat/completions", &chat(wanted))
+            .replace(service.key.expose(), key.expose());
+        let reply = service.raw(&request).await.json();
+        assert_eq!(reply["usage"]["completion_tokens"], 3, "{reply}");
+        assert_eq!(reply["choices"][0]["finish_reason"], "length");
+    }
+}
+
+#[tokio::test]
+async fn what_a_local_model_does_not_keep_is_a_named_loss() {
+    let service = Service::start().await;
+    let tool = r#"{"type": "function", "function": {"name": "look", "strict": true, "parameters":
+        {"type": "object", "properties": {}, "additionalProperties": false, "required": []}}}"#;
+    let format = r#""response_format": {"type": "json_object"}"#;
+    for (fields, field) in [
+        (format!(r#""tools": [{tool}], {format}"#), "response_format"),
+        (
+            format!(
+                r#""tools": [{}], {format}"#,
+                tool.replace("true, \"par", "false, \"par")
+            ),
+            "tools",
+        ),
+        (
+            format!(r#""tools": [{tool}], "parallel_tool_calls": false"#),
+            "parallel_tool_calls",
+        ),
+        (r#""service_tier": "priority""#.to_owned(), "service_tier"),
+        (r#""reasoning_effort": "high""#.to_owned(), "reasoning"),
+    ] {
+        let body = format!(r#"{fields}, "model": "{CALLER}", "max_tokens": 16"#);
+        let answer = service.chat(&chat(&body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let loss = answer.header("x-tollgate-loss").unwrap_or_default();
+        assert!(loss.contains(field), "{field}: {loss}");
+    }
+    let forced = chat(r#""tool_choice": "required""#);
+    assert_eq!(service.chat(&forced).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_route_passes_over_a_local_model_for_one_that_sees() {
+    let settings = "[routes.any]\ntargets = [\"tollgate/tollgate-demo\", \"full/gpt-4o\"]\n";
+    let service = Service::start_with(settings).await;
+    let body = r#"{"model": "any", "messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}]}"#;
+    let answer = service.chat(body).await;
+    assert_eq!(
+        answer.header("x-tollgate-target"),
+        Some("full/gpt-4o"),
+        "{answer:?}"
+    );
+}

@@ -229,7 +229,7 @@ fn local_models(folder: &std::path::Path) -> LocalModels {
         file("tool-demo", with_tools(engine, folder)),
     ];
     let nothing = LocalModels::default();
-    LocalModels::new(true, files, Options::default(), &nothing)
+    LocalModels::new(true, files, &Options::default(), &nothing)
 }
 
 /// The built-in model's file with another chat template of the same length.
