@@ -1,24 +1,22 @@
 //! Several answers in one reply: each has its number and its end, all of them one usage, and a dialect that
 //! gives one answer refuses to be asked for more.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test's own helpers may fail it, and `json!` writes what is expected"
-)]
+#![expect(clippy::disallowed_methods, reason = "`json!` writes what is expected")]
 
+#[path = "support/replies.rs"]
+mod replies;
 #[expect(dead_code, reason = "each test file uses some of it")]
 mod support;
 
-use bytes::Bytes;
+use replies::raw;
 use serde_json::{Value, json};
 use support::{encoded, events, frames, options};
 use tollgate_base::{Provenance, Usage};
 use tollgate_dialect::{
-    Dialect, EncodeOptions, ModelTraits, Quirks, RawObject, Target, decoder,
+    Dialect, EncodeOptions, decoder,
     ir::{Answer, Block, BlockStart, Delta, Event, FinishReason, Response},
     law::Law,
-    parse_request, parse_response, render_request, render_response,
+    parse_response, render_response,
 };
 
 /// The dialects in which a reply may have several answers.
@@ -27,10 +25,6 @@ const SEVERAL: [Dialect; 3] = [
     Dialect::OpenAiCompletions,
     Dialect::GeminiGenerate,
 ];
-
-fn raw(text: &str) -> RawObject {
-    RawObject::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
-}
 
 fn start() -> Event {
     Event::Start {
@@ -80,30 +74,15 @@ fn told() -> Vec<Event> {
 }
 
 fn whole(dialect: Dialect, options: &EncodeOptions) -> Value {
-    let response = Response::from_events(told()).unwrap();
-    serde_json::from_slice(&render_response(dialect, &response, options)).unwrap()
+    replies::whole(dialect, options, told())
 }
 
 fn streamed(dialect: Dialect, options: EncodeOptions) -> Vec<Value> {
-    let (all, _) = frames(&[&encoded(dialect, options, &told())]);
-    let data = all.iter().filter_map(|frame| frame.data.as_ref());
-    data.filter_map(|data| serde_json::from_slice(data).ok())
-        .collect()
+    replies::streamed(dialect, options, &told())
 }
 
 fn rendered(from: Dialect, text: &str, to: Dialect) -> Result<Value, String> {
-    let (traits, quirks) = (ModelTraits::default(), Quirks::default());
-    let target = Target {
-        model: "m",
-        traits: &traits,
-        quirks: &quirks,
-        max_output: None,
-    };
-    let request = parse_request(from, &raw(text)).unwrap();
-    match render_request(to, &request, target) {
-        Ok(rendered) => Ok(serde_json::from_slice(&rendered.body).unwrap()),
-        Err(error) => Err(format!("{} {}", error.code(), error.param().unwrap())),
-    }
+    replies::rendered(from, text, to).map(|(body, _)| body)
 }
 
 #[test]

@@ -1,22 +1,20 @@
 //! Log-probabilities on their way: asked for in one dialect, told by a provider of another, and shown to the
 //! caller in the shape that the vendor's reference has.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test's own helpers may fail it, and `json!` writes what is expected"
-)]
+#![expect(clippy::disallowed_methods, reason = "`json!` writes what is expected")]
 
+#[path = "support/replies.rs"]
+mod replies;
 #[expect(dead_code, reason = "each test file uses some of it")]
 mod support;
 
-use bytes::Bytes;
+use replies::{raw, streamed};
 use serde_json::{Value, json};
 use support::{encoded, events, frames, options};
 use tollgate_dialect::{
-    Dialect, EncodeOptions, ModelTraits, Quirks, RawObject, Target, decoder,
+    Dialect, EncodeOptions, decoder,
     ir::{Block, BlockStart, Delta, Event, FinishReason, Response, TokenLogprob},
-    parse_request, parse_response, render_request, render_response,
+    parse_response, render_response,
 };
 
 /// The dialects that have a word for them.
@@ -26,10 +24,6 @@ const TOLD_IN: [Dialect; 4] = [
     Dialect::OpenAiResponses,
     Dialect::GeminiGenerate,
 ];
-
-fn raw(text: &str) -> RawObject {
-    RawObject::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
-}
 
 fn token(text: &str, logprob: f64, top: Vec<TokenLogprob>) -> TokenLogprob {
     TokenLogprob {
@@ -71,39 +65,13 @@ fn told() -> Vec<Event> {
 }
 
 fn whole(dialect: Dialect, options: &EncodeOptions) -> Value {
-    let response = Response::from_events(told()).unwrap();
-    serde_json::from_slice(&render_response(dialect, &response, options)).unwrap()
-}
-
-/// The data of each frame of a stream, but for a `[DONE]`.
-fn streamed(dialect: Dialect, options: EncodeOptions, told: &[Event]) -> Vec<Value> {
-    let (all, _) = frames(&[&encoded(dialect, options, told)]);
-    let data = all.iter().filter_map(|frame| frame.data.as_ref());
-    data.filter_map(|data| serde_json::from_slice(data).ok())
-        .collect()
+    replies::whole(dialect, options, told())
 }
 
 fn rendered(from: Dialect, text: &str, to: Dialect) -> Result<Value, String> {
-    let (traits, quirks) = (ModelTraits::default(), Quirks::default());
-    let target = Target {
-        model: "m",
-        traits: &traits,
-        quirks: &quirks,
-        max_output: None,
-    };
-    let request = parse_request(from, &raw(text)).unwrap();
-    match render_request(to, &request, target) {
-        Ok(rendered) => {
-            assert!(
-                rendered
-                    .losses
-                    .iter()
-                    .all(|loss| !loss.field.contains("prob"))
-            );
-            Ok(serde_json::from_slice(&rendered.body).unwrap())
-        }
-        Err(error) => Err(format!("{} {}", error.code(), error.param().unwrap())),
-    }
+    let (body, losses) = replies::rendered(from, text, to)?;
+    assert!(losses.iter().all(|loss| !loss.field.contains("prob")));
+    Ok(body)
 }
 
 fn logprobs_of(response: &Response) -> Vec<TokenLogprob> {

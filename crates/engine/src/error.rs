@@ -160,6 +160,19 @@ impl EngineError {
     }
 }
 
+impl EngineError {
+    /// The message, which is a clause, as a sentence of its own.
+    pub fn sentence(&self) -> String {
+        let mut chars = self.message.chars();
+        let first: String = chars
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .collect();
+        format!("{first}{}.", chars.as_str())
+    }
+}
+
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

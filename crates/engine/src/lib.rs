@@ -7,7 +7,7 @@
 //! It carries a tiny model of its own that answers questions about Tollgate.
 //!
 //! It knows nothing of HTTP, dialects, keys or prices; the gateway turns requests and errors into and from those. Nothing
-//! is loaded and no thread runs before the first request, and the model is freed after five minutes without one.
+//! is loaded and no thread runs before the first request, and a model is freed when none has come for a while (`Options::idle`).
 //!
 //! The walk of a call: [`Engine::generate`] checks ranges and takes a place, the worker tokenizes and answers with the
 //! prompt's length or a refusal, [`Generation::next`] gives text as it is drawn, and the last event says why it ended

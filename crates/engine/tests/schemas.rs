@@ -367,12 +367,6 @@ async fn run_schemas(n: usize) -> Tally {
     tally
 }
 
-#[tokio::test]
-async fn answers_to_random_schemas_are_valid_or_refused() {
-    let tally = run_schemas(96).await;
-    assert!(tally.valid > 60, "{tally:?}");
-}
-
 /// Many draws of one: every one ends by itself, and is valid.
 #[tokio::test]
 async fn every_seed_gives_a_valid_answer() {
@@ -437,9 +431,7 @@ async fn any_object_is_an_object() {
     assert!(n_whole > 0);
 }
 
-/// The whole run; CONTRIBUTING.md has the command.
 #[tokio::test]
-#[ignore = "takes a minute or two"]
 async fn answers_to_a_thousand_random_schemas_are_valid_or_refused() {
     let tally = run_schemas(1000).await;
     println!("seed {SEED}: {tally:#?}");

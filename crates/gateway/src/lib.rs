@@ -46,7 +46,7 @@ pub use call::{Addressed, Inbound};
 pub use conversations::{ConversationAction, ConversationRequest};
 pub use gateway::{Entered, Gateway, Shared};
 pub use local::local_prompt;
-pub use locals::{LocalModel, LocalModels, ModelFile};
+pub use locals::{LocalModels, ModelFile};
 pub use models::Page;
 pub use pass::{ObjectRequest, Passing};
 pub use reply::error_response;

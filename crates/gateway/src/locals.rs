@@ -23,7 +23,7 @@ pub struct ModelFile {
 
 /// A model of this machine.
 #[derive(Debug)]
-pub struct LocalModel {
+pub(crate) struct LocalModel {
     pub(crate) name: String,
     pub(crate) engine: Engine,
     /// What its file's head says it is for; `None` where that cannot be read.
@@ -108,7 +108,7 @@ impl LocalModels {
     }
 
     /// Each model once, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<LocalModel>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<LocalModel>> {
         self.models.values()
     }
 
@@ -159,10 +159,6 @@ impl LocalModel {
             None => true,
         }
     }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 #[cfg(test)]
@@ -183,7 +179,7 @@ mod tests {
     }
 
     fn named<'a>(models: &'a LocalModels, name: &str) -> Option<&'a str> {
-        models.get(name).map(|model| model.name())
+        models.get(name).map(|model| model.name.as_str())
     }
 
     #[test]

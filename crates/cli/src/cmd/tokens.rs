@@ -137,9 +137,9 @@ impl Arguments {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| Error::internal(format!("Cannot start: {error}.")))?;
-        let counted = runtime.block_on(engine.count(&prompt)).map_err(|error| {
-            Error::invalid_value("file", format!("Not counted: {}.", error.message))
-        })?;
+        let counted = runtime
+            .block_on(engine.count(&prompt))
+            .map_err(|error| Error::invalid_value("file", error.sentence()))?;
         Ok(Counted {
             tokens: counted as u64,
             at_most: counted as u64,

@@ -9,7 +9,7 @@ use tollgate_engine::{EngineError, ErrorKind};
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn engine_error(error: &EngineError) -> Error {
-    let message = sentence(&error.message);
+    let message = error.sentence();
     match error.kind {
         ErrorKind::ContextOverflow {
             prompt_tokens,
@@ -37,16 +37,6 @@ pub(super) fn engine_error(error: &EngineError) -> Error {
 
 /// One of several inputs does not fit the model's window.
 pub(super) fn too_long(error: &EngineError) -> Error {
-    let message = sentence(&error.message);
+    let message = error.sentence();
     Error::new(Kind::InvalidRequest, "context_length_exceeded", message).with_param("input")
-}
-
-/// The engine's messages are clauses; callers get sentences.
-fn sentence(clause: &str) -> String {
-    let mut chars = clause.chars();
-    let first = chars
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }

@@ -138,7 +138,7 @@ impl Arguments {
         let rows = usize::try_from(self.rows).unwrap_or(usize::MAX);
         runtime
             .block_on(engine.distribution(&prompt, &sampling, rows))
-            .map_err(|error| Error::invalid_value("sample", sentence(&error.message)))
+            .map_err(|error| Error::invalid_value("sample", error.sentence()))
     }
 
     /// Bias and penalties act before the temperature; this command sets none.
@@ -307,15 +307,4 @@ fn visible(text: &str) -> String {
 
 fn percent(probability: f64) -> String {
     format!("{:.2}", probability * 100.0)
-}
-
-/// The engine's messages are clauses; people get sentences.
-fn sentence(clause: &str) -> String {
-    let mut chars = clause.chars();
-    let first: String = chars
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .collect();
-    format!("{first}{}.", chars.as_str())
 }
