@@ -213,6 +213,43 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_added_and_taken_away_to_the_nano_dollar_and_never_wrap() {
+        let [one, three] = [Money::from_nanos(1), Money::from_nanos(3)];
+        assert_eq!(one.plus(three).nanos(), 4);
+        assert_eq!(one.minus(three).nanos(), -2);
+        assert_eq!((three.less(one).nanos(), one.less(three)), (2, Money::ZERO));
+        assert_eq!(three.times(7).nanos(), 21);
+        let mut sum = one;
+        sum += three;
+        assert_eq!(sum, [one, three].into_iter().sum());
+        assert_eq!((sum.is_zero(), Money::ZERO.is_zero()), (false, true));
+        assert_eq!(Money::MAX.plus(one), Money::MAX);
+        assert_eq!(Money::MAX.times(2), Money::MAX);
+        assert_eq!(Money::from_nanos(i128::MIN).minus(one).nanos(), i128::MIN);
+    }
+
+    #[test]
+    fn amounts_and_rates_are_written_as_plain_decimals() {
+        for (nanos, shown) in [
+            (0, "0.00"),
+            (-1, "-0.000000001"),
+            (1_230_000_000, "1.23"),
+            (-2_000_000_000, "-2.00"),
+            // Beyond 64 bits of nano-dollars, and beyond 64 bits of dollars.
+            (20_000_000_000_123_456_789, "20000000000.123456789"),
+            (
+                40_000_000_000_000_000_000_500_000_000,
+                "40000000000000000000.50",
+            ),
+        ] {
+            assert_eq!(Money::from_nanos(nanos).to_decimal(), shown);
+        }
+        assert_eq!(Rate(2_500_000_000).to_decimal(), "2.50");
+        assert_eq!(Rate::per_million("$2.5"), Some(Rate(2_500_000_000)));
+        assert_eq!(Rate::per_million("99999999999"), None);
+    }
+
+    #[test]
     fn a_sum_of_parts_is_rounded_once() {
         let rate = Rate::per_million("0.0005").unwrap();
         // Each alone is half a nano-dollar.
@@ -220,9 +257,13 @@ mod tests {
         assert_eq!(Rate::total([(1, rate), (1, rate), (1, rate)]).nanos(), 2);
         assert_eq!(Rate::bound([(1, Rate(1))]).nanos(), 1);
         assert_eq!(Rate::bound([(0, rate)]), Money::ZERO);
-        assert_eq!(
-            Rate::total([(u64::MAX, Rate(u64::MAX))]),
-            Rate::total([(u64::MAX, Rate(u64::MAX))])
-        );
+        // Just below a half goes down; a bound goes up from the first part.
+        assert_eq!(Rate::total([(499_999, Rate(1))]), Money::ZERO);
+        assert_eq!(Rate::total([(500_000, Rate(1))]).nanos(), 1);
+        assert_eq!(Rate::bound([(1_000_000, Rate(1))]).nanos(), 1);
+        assert_eq!(Rate::bound([(1_000_001, Rate(1))]).nanos(), 2);
+        let most = [(u64::MAX, Rate(u64::MAX)); 2];
+        assert_eq!(Rate::total(most).nanos(), i128::MAX / UNITS);
+        assert_eq!(Rate::bound(most).nanos(), i128::MAX / UNITS);
     }
 }
