@@ -1,24 +1,27 @@
 //! Bodies on their way to and from a provider.
 
 use std::{
-    fmt,
-    pin::Pin,
+    fmt, mem,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http1::SendRequest};
-use tollgate_base::{Error, Kind, Result, crash_point};
+use tollgate_base::{Error, Kind, Result};
 
-use crate::{Endpoint, pool::Pool};
+use crate::{
+    Endpoint,
+    chunked::{Chunks, Step},
+    connection::Connection,
+    head::{Framing, Improper},
+    pool::Pool,
+};
 
 /// A request's body, sent once: whole, or in pieces as they come in from somewhere else.
 pub struct RequestBody(Sent);
 
 enum Sent {
-    Whole(Option<Bytes>),
+    Whole(Bytes),
     Pieces {
         source: Box<dyn Pieces>,
         /// What is left of a length that was announced.
@@ -39,23 +42,35 @@ pub trait Pieces: Send {
 /// it closes the connection, which tells the provider that nobody listens any more.
 #[derive(Debug)]
 pub struct ReplyBody {
-    incoming: Incoming,
+    reading: Reading,
+    /// `None` when the end was read, or when there is none to come.
     lease: Option<Lease>,
+}
+
+/// How far a body was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Bytes that are still to come.
+    Length(u64),
+    Chunked(Chunks),
+    Close,
 }
 
 /// A connection in use.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(crate) sender: SendRequest<RequestBody>,
+    pub(crate) connection: Connection,
     pub(crate) endpoint: Endpoint,
     pub(crate) pool: Pool,
+    /// It can be used again when the body is read.
+    pub(crate) keeps: bool,
 }
 
 // === impl RequestBody ===
 
 impl RequestBody {
     pub fn new(bytes: Bytes) -> Self {
-        Self(Sent::Whole((!bytes.is_empty()).then_some(bytes)))
+        Self(Sent::Whole(bytes))
     }
 
     pub fn pieces(source: Box<dyn Pieces>) -> Self {
@@ -66,82 +81,65 @@ impl RequestBody {
             ended: left == Some(0),
         })
     }
-}
 
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        // The connection asks nothing more of a body that it has whole: it lets go of it.
-        if matches!(self.0, Sent::Whole(None)) {
-            crash_point("after-body");
+    /// Its length in bytes, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Sent::Whole(bytes) => Some(bytes.len() as u64),
+            Sent::Pieces { left, .. } => *left,
         }
     }
+
+    /// All of it, where it is whole: then no piece is left.
+    pub(crate) fn take_whole(&mut self) -> Bytes {
+        match &mut self.0 {
+            Sent::Whole(bytes) => mem::take(bytes),
+            Sent::Pieces { .. } => Bytes::new(),
+        }
+    }
+
+    /// The next piece; `None` at the end. Never more than was announced.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let Sent::Pieces {
+            source,
+            left,
+            ended,
+        } = &mut self.0
+        else {
+            return Poll::Ready(Ok(None));
+        };
+        if *ended {
+            return Poll::Ready(Ok(None));
+        }
+        let piece = ready!(source.poll_piece(cx)).inspect_err(|_| *ended = true)?;
+        match (&piece, &mut *left) {
+            (Some(bytes), Some(left)) => {
+                let after = left.checked_sub(bytes.len() as u64);
+                *left = after.ok_or_else(|| {
+                    *ended = true;
+                    mismatch()
+                })?;
+                *ended = *left == 0;
+            }
+            (None, Some(1..)) => {
+                *ended = true;
+                return Poll::Ready(Err(mismatch()));
+            }
+            (None, _) => *ended = true,
+            (Some(_), None) => {}
+        }
+        Poll::Ready(Ok(piece))
+    }
+}
+
+/// The provider would wait for the rest for ever, or take it for the next request.
+fn mismatch() -> Error {
+    Error::internal("A request's body has another length than was announced.")
 }
 
 impl From<Bytes> for RequestBody {
     fn from(bytes: Bytes) -> Self {
         Self::new(bytes)
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>>>> {
-        match &mut self.0 {
-            Sent::Whole(bytes) => {
-                // The head is written before its body is asked for.
-                if bytes.is_some() {
-                    crash_point("after-head-sent");
-                    crash_point("mid-body");
-                }
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-            }
-            Sent::Pieces { ended: true, .. } => Poll::Ready(None),
-            Sent::Pieces {
-                source,
-                left,
-                ended,
-            } => {
-                let piece = ready!(source.poll_piece(cx));
-                Poll::Ready(match piece {
-                    Ok(Some(bytes)) => {
-                        if let Some(left) = left {
-                            *left = left.saturating_sub(bytes.len() as u64);
-                            *ended = *left == 0;
-                        }
-                        Some(Ok(Frame::data(bytes)))
-                    }
-                    Ok(None) => {
-                        *ended = true;
-                        None
-                    }
-                    Err(error) => {
-                        *ended = true;
-                        Some(Err(error))
-                    }
-                })
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Sent::Whole(bytes) => bytes.is_none(),
-            Sent::Pieces { ended, .. } => *ended,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Sent::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Sent::Pieces { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
     }
 }
 
@@ -154,37 +152,45 @@ impl fmt::Debug for RequestBody {
 // === impl ReplyBody ===
 
 impl ReplyBody {
-    pub(crate) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(crate) fn new(framing: Framing, lease: Lease) -> Self {
+        let reading = match framing {
+            Framing::Length(length) => Reading::Length(length),
+            Framing::Chunked => Reading::Chunked(Chunks::Size),
+            Framing::Close => Reading::Close,
+        };
         let mut body = Self {
-            incoming,
+            reading,
             lease: Some(lease),
         };
-        if body.incoming.is_end_stream() {
-            body.release();
-        }
+        body.release_at_end();
         body
     }
 
     /// The next bytes; `None` at the proper end of the body.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         loop {
-            let Some(frame) = ready!(Pin::new(&mut self.incoming).poll_frame(cx)) else {
-                self.release();
+            let Some(Lease { connection, .. }) = &mut self.lease else {
                 return Poll::Ready(None);
             };
-            match frame {
-                Ok(frame) => {
-                    // Trailers carry nothing that is read here.
-                    if let Ok(bytes) = frame.into_data()
-                        && !bytes.is_empty()
-                    {
-                        if self.incoming.is_end_stream() {
-                            self.release();
-                        }
-                        return Poll::Ready(Some(Ok(bytes)));
-                    }
+            match self.reading.next(connection) {
+                Ok(Step::Data(bytes)) => {
+                    self.release_at_end();
+                    return Poll::Ready(Some(Ok(bytes)));
                 }
-                Err(_) => return Poll::Ready(Some(Err(cut()))),
+                Ok(Step::End) => {
+                    self.release();
+                    return Poll::Ready(None);
+                }
+                Ok(Step::More) => {}
+                Err(Improper) => return Poll::Ready(Some(Err(self.break_off()))),
+            }
+            match ready!(connection.poll_fill(cx, self.reading.expected())) {
+                Ok(0) if self.reading == Reading::Close => {
+                    self.lease = None;
+                    return Poll::Ready(None);
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(self.break_off()))),
+                Ok(_) => {}
             }
         }
     }
@@ -196,7 +202,7 @@ impl ReplyBody {
     /// The whole body, up to `limit` bytes. In the usual case it came in one piece and is not copied.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes> {
         let too_large = || Error::upstream_invalid("The provider's answer is larger than allowed.");
-        let announced = self.incoming.size_hint().lower();
+        let announced = self.reading.expected();
         if announced > limit as u64 {
             return Err(too_large());
         }
@@ -223,22 +229,65 @@ impl ReplyBody {
         Ok(whole.into())
     }
 
+    /// Gives the connection back as soon as the last byte was read, whoever asks for more.
+    fn release_at_end(&mut self) {
+        if matches!(
+            self.reading,
+            Reading::Length(0) | Reading::Chunked(Chunks::Done)
+        ) {
+            self.release();
+        }
+    }
+
     fn release(&mut self) {
         if let Some(Lease {
-            sender,
+            mut connection,
             endpoint,
             pool,
+            keeps,
         }) = self.lease.take()
+            && keeps
+            && connection.inbox.is_empty()
         {
-            pool.give(&endpoint, sender, Instant::now());
+            // Idle connections hold no memory.
+            connection.inbox = bytes::BytesMut::new();
+            pool.give(&endpoint, connection, Instant::now());
         }
+    }
+
+    fn break_off(&mut self) -> Error {
+        self.lease = None;
+        Error::new(
+            Kind::Upstream,
+            "upstream_closed",
+            "The provider closed the connection in the middle of its answer.",
+        )
     }
 }
 
-fn cut() -> Error {
-    Error::new(
-        Kind::Upstream,
-        "upstream_closed",
-        "The provider closed the connection in the middle of its answer.",
-    )
+// === impl Reading ===
+
+impl Reading {
+    /// The next piece of what came.
+    fn next(&mut self, Connection { inbox, .. }: &mut Connection) -> Result<Step, Improper> {
+        match self {
+            Reading::Chunked(chunks) => chunks.next(inbox),
+            Reading::Length(0) => Ok(Step::End),
+            _ if inbox.is_empty() => Ok(Step::More),
+            Reading::Length(left) => {
+                let n = usize::try_from(*left).map_or(inbox.len(), |left| left.min(inbox.len()));
+                *left -= n as u64;
+                Ok(Step::Data(inbox.split_to(n).freeze()))
+            }
+            Reading::Close => Ok(Step::Data(inbox.split().freeze())),
+        }
+    }
+
+    /// How many bytes are known to come.
+    fn expected(self) -> u64 {
+        match self {
+            Reading::Length(left) => left,
+            Reading::Chunked(_) | Reading::Close => 0,
+        }
+    }
 }

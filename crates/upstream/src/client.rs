@@ -1,14 +1,21 @@
 //! One exchange with a provider.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    time::{Duration, Instant},
+};
 
-use http::{HeaderMap, Method, Request, Response, Uri, header};
-use hyper::client::conn::http1::SendRequest;
+use http::{HeaderMap, Method, Response, Uri};
 use tokio::time::timeout;
 use tollgate_base::crash_point;
 
 use crate::{
-    Endpoint, Fault, ReplyBody, RequestBody, body::Lease, connect, fault::Progress, pool::Pool,
+    Endpoint, Fault, ReplyBody, RequestBody,
+    body::Lease,
+    connect,
+    connection::Connection,
+    exchange::{Broken, Outgoing},
+    pool::Pool,
 };
 
 /// Sends requests over pooled connections. One for each serving thread; cheap to clone within it.
@@ -37,8 +44,8 @@ impl Client {
 
     /// Sends one request and waits for the head of the answer. `target` is a path with its query.
     ///
-    /// A pooled connection that turns out to be closed before the request was handed to it is replaced
-    /// without a word; anything after that is a [`Fault`] that says how far the request got.
+    /// A pooled connection that turns out to be closed before it took a byte of the request is replaced without
+    /// a word; anything after that is a [`Fault`] that says how far the request got.
     pub async fn send(
         &self,
         endpoint: &Endpoint,
@@ -47,67 +54,43 @@ impl Client {
         headers: HeaderMap,
         body: impl Into<RequestBody>,
     ) -> Result<Response<ReplyBody>, Fault> {
-        let mut request = Request::new(body.into());
-        *request.method_mut() = method;
-        *request.uri_mut() = target.clone();
-        *request.headers_mut() = headers;
-        request
-            .headers_mut()
-            .insert(header::HOST, endpoint.authority().clone());
-
-        while let Some(mut sender) = self.pool.take(endpoint, Instant::now()) {
-            if sender.ready().await.is_err() {
-                continue;
-            }
-            match self.exchange(endpoint, sender, request).await {
-                Ok(response) => return Ok(response),
-                Err(Unsent::Request(back)) => request = *back,
-                Err(Unsent::Lost(fault)) => return Err(fault),
+        let fields = (endpoint.authority(), &headers);
+        let mut outgoing = Outgoing::new(method, target, fields, body.into());
+        while let Some(connection) = self.pool.take(endpoint, Instant::now()) {
+            match self.exchange(endpoint, connection, &mut outgoing).await {
+                Err(Broken::Unused) => {}
+                other => return other.map_err(Fault::broken),
             }
         }
-        let sender = connect::open(endpoint, self.timeouts.connect).await?;
-        self.exchange(endpoint, sender, request)
+        // Apart on the heap: most calls dial nobody, and their state stays small.
+        let connection = Box::pin(connect::open(endpoint, self.timeouts.connect)).await?;
+        self.exchange(endpoint, connection, &mut outgoing)
             .await
-            .map_err(|unsent| match unsent {
-                Unsent::Lost(fault) => fault,
-                Unsent::Request(_) => Fault {
-                    progress: Progress::NotSent,
-                    ..Fault::unreachable(&std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-                },
-            })
+            .map_err(Fault::broken)
     }
 
     async fn exchange(
         &self,
         endpoint: &Endpoint,
-        mut sender: SendRequest<RequestBody>,
-        request: Request<RequestBody>,
-    ) -> Result<Response<ReplyBody>, Unsent> {
+        mut connection: Connection,
+        outgoing: &mut Outgoing,
+    ) -> Result<Response<ReplyBody>, Broken> {
         crash_point("after-connect");
-        let answer = timeout(self.timeouts.first_byte, sender.try_send_request(request))
+        let mut interim = 0;
+        let answer = poll_fn(|cx| outgoing.poll(&mut connection, &mut interim, cx));
+        let head = timeout(self.timeouts.first_byte, answer)
             .await
-            .map_err(|_| Unsent::Lost(Fault::first_byte_timeout()))?;
-        match answer {
-            Ok(response) => {
-                crash_point("after-resp-head");
-                let lease = Lease {
-                    sender,
-                    endpoint: endpoint.clone(),
-                    pool: self.pool.clone(),
-                };
-                Ok(response.map(|incoming| ReplyBody::new(incoming, lease)))
-            }
-            Err(mut failed) => Err(match failed.take_message() {
-                Some(request) => Unsent::Request(Box::new(request)),
-                None => Unsent::Lost(Fault::broken(&failed.into_error())),
-            }),
-        }
+            .map_err(|_| Broken::TooSlow)??;
+        crash_point("after-resp-head");
+        let lease = Lease {
+            connection,
+            endpoint: endpoint.clone(),
+            pool: self.pool.clone(),
+            keeps: head.keeps,
+        };
+        let mut response = Response::new(ReplyBody::new(head.framing, lease));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        Ok(response)
     }
-}
-
-/// Why an exchange on one connection failed.
-enum Unsent {
-    /// Nothing was sent; the request is back.
-    Request(Box<Request<RequestBody>>),
-    Lost(Fault),
 }

@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -18,20 +16,17 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::{Endpoint, Fault, RequestBody, tls};
+use crate::{Endpoint, Fault, connection::Connection, tls};
 
-/// Opens a connection that is ready for a request. Its driver runs as a task of this thread and ends with it.
-pub(crate) async fn open(
-    endpoint: &Endpoint,
-    limit: Duration,
-) -> Result<SendRequest<RequestBody>, Fault> {
+/// Opens a connection that is ready for a request.
+pub(crate) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Connection, Fault> {
     let timed_out = || Fault::unreachable(&io::Error::from(io::ErrorKind::TimedOut));
     timeout(limit, dial_and_shake_hands(endpoint))
         .await
         .map_err(|_| timed_out())?
 }
 
-async fn dial_and_shake_hands(endpoint: &Endpoint) -> Result<SendRequest<RequestBody>, Fault> {
+async fn dial_and_shake_hands(endpoint: &Endpoint) -> Result<Connection, Fault> {
     let tcp = dial(endpoint)
         .await
         .map_err(|error| Fault::unreachable(&error))?;
@@ -46,21 +41,8 @@ async fn dial_and_shake_hands(endpoint: &Endpoint) -> Result<SendRequest<Request
     } else {
         Stream::Plain(tcp)
     };
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Fault::broken(&error))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a provider ended badly");
-        }
-    });
-    Ok(sender)
+    Ok(Connection::new(stream))
 }
-
-/// More header fields than any provider sends.
-const MAX_HEADERS: usize = 200;
 
 /// A TCP connection to an endpoint, whatever is spoken on it. Only an address that the endpoint's guard allows
 /// is dialled.
@@ -110,7 +92,7 @@ fn tls_reason(error: &io::Error) -> String {
 
 /// A connection with or without TLS.
 #[derive(Debug)]
-enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }

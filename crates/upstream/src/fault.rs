@@ -4,6 +4,8 @@ use std::io;
 
 use tollgate_base::{Error, Kind};
 
+use crate::exchange::Broken;
+
 /// A failed exchange.
 #[derive(Debug)]
 pub struct Fault {
@@ -47,28 +49,33 @@ impl Fault {
         }
     }
 
-    pub(crate) fn first_byte_timeout() -> Self {
-        Self {
-            error: Error::new(
+    /// An exchange that broke on a connection of its own.
+    pub(crate) fn broken(cause: Broken) -> Self {
+        let (kind, code, message) = match cause {
+            Broken::Unused => {
+                return Self::unreachable(&io::ErrorKind::ConnectionReset.into());
+            }
+            Broken::Closed => (
+                Kind::Upstream,
+                "upstream_closed",
+                "The provider closed the connection before it answered.",
+            ),
+            Broken::TooSlow => (
                 Kind::UpstreamTimeout,
                 "upstream_timeout",
                 "The provider did not begin to answer in time.",
             ),
-            progress: Progress::MaybeSent,
-        }
+            Broken::Improper => {
+                return Self::maybe_sent(Error::upstream_invalid(
+                    "The provider's answer is not proper HTTP.",
+                ));
+            }
+            Broken::Body(error) => return Self::maybe_sent(error),
+        };
+        Self::maybe_sent(Error::new(kind, code, message))
     }
 
-    /// A connection that broke after the request was handed to it.
-    pub(crate) fn broken(cause: &hyper::Error) -> Self {
-        let error = if cause.is_parse() || cause.is_parse_status() {
-            Error::upstream_invalid("The provider's answer is not proper HTTP.")
-        } else {
-            Error::new(
-                Kind::Upstream,
-                "upstream_closed",
-                "The provider closed the connection before it answered.",
-            )
-        };
+    fn maybe_sent(error: Error) -> Self {
         Self {
             error,
             progress: Progress::MaybeSent,
