@@ -48,12 +48,20 @@ impl IdSource {
 pub fn base62(mut value: u128, width: usize, out: &mut String) {
     let mut digits = [b'0'; 22];
     let width = width.min(digits.len());
-    for digit in digits.iter_mut().take(width).rev() {
-        *digit = ALPHABET[(value % 62) as usize];
-        value /= 62;
+    // 128 bits are slow to divide: ten digits are cut off at a time.
+    for part in digits[..width].rchunks_mut(10) {
+        let mut rest = u64::try_from(value % PART).unwrap_or(0);
+        value /= PART;
+        for digit in part.iter_mut().rev() {
+            *digit = ALPHABET[(rest % 62) as usize];
+            rest /= 62;
+        }
     }
-    out.extend(digits[..width].iter().map(|&d| char::from(d)));
+    out.push_str(std::str::from_utf8(&digits[..width]).unwrap_or_default());
 }
+
+/// Ten digits of base62.
+const PART: u128 = 62_u128.pow(10);
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
 fn mix(mut z: u64) -> u64 {

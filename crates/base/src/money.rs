@@ -69,47 +69,49 @@ impl fmt::Display for Money {
     /// Dollars with as many decimals as are needed, at least two: `$0.30`, `$0.000041`, `-$1.00`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}${}", Plain(self.0.unsigned_abs()))
+        let mut text = String::from(sign);
+        text.push('$');
+        push_plain(self.0.unsigned_abs(), &mut text);
+        f.write_str(&text)
     }
 }
-
-/// An amount without its sign and unit.
-struct Plain(u128);
 
 /// Nano-units in a whole one.
 const WHOLE: u64 = 1_000_000_000;
 
-impl fmt::Display for Plain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every cost of a call fits into 64 bits, and 128 are slow to divide.
-        let (whole, mut rest) = if let Ok(nanos) = u64::try_from(self.0) {
-            (u128::from(nanos / WHOLE), nanos % WHOLE)
-        } else {
-            let rest = self.0 % u128::from(WHOLE);
-            let whole = self.0 / u128::from(WHOLE);
-            (whole, u64::try_from(rest).unwrap_or(0))
-        };
-        let mut digits = [b'0'; 9];
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
-        }
-        let kept = digits.iter().rposition(|digit| *digit != b'0');
-        let decimals = &digits[..kept.map_or(2, |at| at + 1).max(2)];
-        match u64::try_from(whole) {
-            Ok(whole) => fmt::Display::fmt(&whole, f)?,
-            Err(_) => fmt::Display::fmt(&whole, f)?,
-        }
-        f.write_str(".")?;
-        f.write_str(std::str::from_utf8(decimals).unwrap_or("00"))
+/// Appends an amount without its sign and unit. Each call writes a few of them, so they are written without the
+/// machinery of formatting; every cost of a call fits into 64 bits, and 128 are slow to divide.
+fn push_plain(nanos: u128, out: &mut String) {
+    let (whole, mut rest) = if let Ok(nanos) = u64::try_from(nanos) {
+        (u128::from(nanos / WHOLE), nanos % WHOLE)
+    } else {
+        let rest = nanos % u128::from(WHOLE);
+        (nanos / u128::from(WHOLE), u64::try_from(rest).unwrap_or(0))
+    };
+    let mut digits = [b'0'; 9];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
     }
+    let kept = digits.iter().rposition(|digit| *digit != b'0');
+    let decimals = &digits[..kept.map_or(2, |at| at + 1).max(2)];
+    match u8::try_from(whole) {
+        Ok(digit @ 0..=9) => out.push(char::from(b'0' + digit)),
+        _ => out.push_str(&whole.to_string()),
+    }
+    out.push('.');
+    out.push_str(std::str::from_utf8(decimals).unwrap_or("00"));
 }
 
 impl Money {
     /// Dollars in plain decimal notation, as JSON and CSV have them: `0.30`, `-1.00`.
     pub fn to_decimal(self) -> String {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        format!("{sign}{}", Plain(self.0.unsigned_abs()))
+        let mut text = String::with_capacity(16);
+        if self.0 < 0 {
+            text.push('-');
+        }
+        push_plain(self.0.unsigned_abs(), &mut text);
+        text
     }
 }
 
@@ -155,7 +157,14 @@ impl Rate {
 
     /// The published figure: dollars for one million units.
     pub fn to_decimal(self) -> String {
-        Plain(u128::from(self.0)).to_string()
+        let mut text = String::new();
+        self.push_decimal(&mut text);
+        text
+    }
+
+    /// Appends what [`Rate::to_decimal`] gives.
+    pub fn push_decimal(self, out: &mut String) {
+        push_plain(u128::from(self.0), out);
     }
 }
 

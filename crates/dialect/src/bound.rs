@@ -54,15 +54,24 @@ fn far_media(body: &[u8]) -> Option<u64> {
     Some(media)
 }
 
-/// Whether a string is media, or the address of it, by the names that the dialects have for them. A short
-/// text under one of these names costs nothing to be taken for a text.
+/// The names that the dialects have for media and for the address of media. A body without any of them, each in
+/// its quotes, is bound by its own length.
+pub const MEDIA_NAMES: [&str; 8] = [
+    "data",
+    "image_url",
+    "url",
+    "file_data",
+    "file_url",
+    "file_id",
+    "fileUri",
+    "file_uri",
+];
+
+/// Whether a string is media, or the address of it, by its name. A short text under one of these names costs
+/// nothing to be taken for a text.
 fn is_media(key: &[u8], text: &[u8]) -> bool {
-    match key {
-        b"data" => text.len() > 64 && !text.contains(&b' '),
-        b"image_url" | b"url" | b"file_data" | b"file_url" | b"file_id" | b"fileUri"
-        | b"file_uri" => !text.contains(&b' '),
-        _ => false,
-    }
+    let is_named = MEDIA_NAMES.iter().any(|name| name.as_bytes() == key);
+    is_named && !text.contains(&b' ') && (key != b"data" || text.len() > 64)
 }
 
 /// Where the string that begins here ends.

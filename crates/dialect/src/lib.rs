@@ -32,7 +32,7 @@ mod operation;
 mod raw;
 mod target;
 
-pub use bound::input_bound;
+pub use bound::{MEDIA_NAMES, input_bound};
 pub use count::{count_request, counted_call, estimate_tokens, parse_count, render_count};
 pub use countable::{
     Countable, CountedImage, CountedMedia, CountedMessage, CountedTool, ImageSource, countable,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use tollgate_base::UnixMillis;
 
 use crate::Family;
@@ -27,60 +28,74 @@ pub struct LimitState {
     pub now: UnixMillis,
 }
 
-/// The headers of a reply of this family, all of them lower case. OpenAI has no words for input and output
-/// apart, and Gemini has none at all: its callers read only how long to wait.
+/// The headers of a reply of this family. OpenAI has no words for input and output apart, and Gemini has none at
+/// all: its callers read only how long to wait.
 ///
 /// <https://platform.openai.com/docs/guides/rate-limits>, <https://platform.claude.com/docs/en/api/rate-limits>
-pub fn limit_headers(family: Family, limits: &[LimitState]) -> Vec<(&'static str, String)> {
-    let mut out = Vec::with_capacity(3 * limits.len());
-    for state in limits {
-        let reset = match family {
-            Family::OpenAi => duration(state.reset),
-            Family::Anthropic => rfc3339(state.now, state.reset),
-            Family::Gemini => return Vec::new(),
-        };
-        let Some([limit, remaining, at]) = names(family, state.kind) else {
-            continue;
-        };
-        out.push((limit, state.limit.to_string()));
-        out.push((remaining, state.remaining.to_string()));
-        out.push((at, reset));
-    }
-    out
+pub fn limit_headers(
+    family: Family,
+    limits: &[LimitState],
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    limits
+        .iter()
+        .filter_map(move |state| {
+            let [limit, remaining, at] = names(family, state.kind)?;
+            let reset = match family {
+                Family::OpenAi => duration(state.reset),
+                Family::Anthropic => rfc3339(state.now, state.reset),
+                Family::Gemini => return None,
+            };
+            Some([
+                (limit, HeaderValue::from(state.limit)),
+                (remaining, HeaderValue::from(state.remaining)),
+                (at, HeaderValue::try_from(reset).ok()?),
+            ])
+        })
+        .flatten()
 }
 
-fn names(family: Family, kind: LimitKind) -> Option<[&'static str; 3]> {
+/// Names of the limit, of what remains of it and of when it is whole again.
+type Names = [HeaderName; 3];
+
+const OPENAI_REQUESTS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const OPENAI_TOKENS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+const ANTHROPIC_REQUESTS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+];
+const ANTHROPIC_TOKENS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+];
+const ANTHROPIC_INPUT: Names = [
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
+];
+const ANTHROPIC_OUTPUT: Names = [
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-output-tokens-reset"),
+];
+
+fn names(family: Family, kind: LimitKind) -> Option<Names> {
     Some(match (family, kind) {
-        (Family::OpenAi, LimitKind::Requests) => [
-            "x-ratelimit-limit-requests",
-            "x-ratelimit-remaining-requests",
-            "x-ratelimit-reset-requests",
-        ],
-        (Family::OpenAi, LimitKind::Tokens) => [
-            "x-ratelimit-limit-tokens",
-            "x-ratelimit-remaining-tokens",
-            "x-ratelimit-reset-tokens",
-        ],
-        (Family::Anthropic, LimitKind::Requests) => [
-            "anthropic-ratelimit-requests-limit",
-            "anthropic-ratelimit-requests-remaining",
-            "anthropic-ratelimit-requests-reset",
-        ],
-        (Family::Anthropic, LimitKind::Tokens) => [
-            "anthropic-ratelimit-tokens-limit",
-            "anthropic-ratelimit-tokens-remaining",
-            "anthropic-ratelimit-tokens-reset",
-        ],
-        (Family::Anthropic, LimitKind::InputTokens) => [
-            "anthropic-ratelimit-input-tokens-limit",
-            "anthropic-ratelimit-input-tokens-remaining",
-            "anthropic-ratelimit-input-tokens-reset",
-        ],
-        (Family::Anthropic, LimitKind::OutputTokens) => [
-            "anthropic-ratelimit-output-tokens-limit",
-            "anthropic-ratelimit-output-tokens-remaining",
-            "anthropic-ratelimit-output-tokens-reset",
-        ],
+        (Family::OpenAi, LimitKind::Requests) => OPENAI_REQUESTS,
+        (Family::OpenAi, LimitKind::Tokens) => OPENAI_TOKENS,
+        (Family::Anthropic, LimitKind::Requests) => ANTHROPIC_REQUESTS,
+        (Family::Anthropic, LimitKind::Tokens) => ANTHROPIC_TOKENS,
+        (Family::Anthropic, LimitKind::InputTokens) => ANTHROPIC_INPUT,
+        (Family::Anthropic, LimitKind::OutputTokens) => ANTHROPIC_OUTPUT,
         _ => return None,
     })
 }
@@ -145,10 +160,8 @@ mod tests {
     }
 
     fn lines(family: Family, limits: &[LimitState]) -> Vec<String> {
-        let headers = limit_headers(family, limits);
-        headers
-            .into_iter()
-            .map(|(name, value)| format!("{name}: {value}"))
+        limit_headers(family, limits)
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect()
     }
 
@@ -230,6 +243,6 @@ mod tests {
     #[test]
     fn gemini_callers_are_told_nothing() {
         let limits = [state(LimitKind::Requests, Duration::from_secs(1))];
-        assert!(limit_headers(Family::Gemini, &limits).is_empty());
+        assert_eq!(limit_headers(Family::Gemini, &limits).count(), 0);
     }
 }

@@ -223,9 +223,12 @@ impl Attempt<'_> {
             hold.begin();
         }
         let answered = match &target.place {
-            Place::Local(model) => local::answer(self, (model, max_output), &mut booking)
-                .await
-                .map_err(refused),
+            Place::Local(model) => {
+                // Apart on the heap, so that the state of a call to a provider stays small.
+                Box::pin(local::answer(self, (model, max_output), &mut booking))
+                    .await
+                    .map_err(refused)
+            }
             Place::Provider(provider) => {
                 let ask = provider::Ask {
                     provider,

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tollgate_base::{Error, Kind, Result, UnixMillis};
 use tollgate_policy::key::{Caller, KeyRing, Role};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// Finds the caller of a request that `role` is needed for. `query_key` is the key in the address, where the
 /// caller's dialect has it there.
@@ -28,11 +31,11 @@ fn presented<'h>(
 ) -> Result<&'h str> {
     let mut found = query_key;
     for (name, scheme) in [
-        (header::AUTHORIZATION.as_str(), Scheme::Bearer),
-        ("x-api-key", Scheme::Bare),
-        ("x-goog-api-key", Scheme::Bare),
+        (header::AUTHORIZATION, Scheme::Bearer),
+        (X_API_KEY, Scheme::Bare),
+        (X_GOOG_API_KEY, Scheme::Bare),
     ] {
-        let mut values = headers.get_all(name).iter();
+        let mut values = headers.get_all(&name).iter();
         let Some(value) = values.next() else { continue };
         if values.next().is_some() {
             let message = format!("The header `{name}` occurs twice. Send one key, once.");

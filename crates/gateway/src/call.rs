@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tollgate_base::Result;
 use tollgate_dialect::{Dialect, Head, RawObject, ir, parse_request, read_head};
 
@@ -50,7 +50,7 @@ pub(crate) struct Call {
 }
 
 /// The request header that turns losses into refusals for one call.
-const STRICT: &str = "x-tollgate-strict";
+const STRICT: HeaderName = HeaderName::from_static("x-tollgate-strict");
 
 impl Call {
     pub(crate) fn read(inbound: Inbound) -> Result<Self> {

@@ -25,6 +25,8 @@ pub(crate) enum Mark {
     NearMedia = 8,
     /// A prompt cache of Anthropic's.
     Cache = 16,
+    /// Media, or their address: without one the body is as large as its text.
+    Media = 64,
     /// An escape, behind which any of the others may hide in a name.
     Escape = 32,
 }
@@ -32,15 +34,18 @@ pub(crate) enum Mark {
 /// None begins with another one: of two that begin at the same place, one would not be seen.
 const WORDS: &[(&str, &[Mark])] = &[
     // Also `file_ids`; as the name of a field it is a file, as a part of media one elsewhere.
-    ("file_id", &[Mark::File, Mark::FarMedia]),
+    ("file_id", &[Mark::File, Mark::FarMedia, Mark::Media]),
     ("fileId", &[Mark::File]),
     ("training_file", &[Mark::File]),
     ("validation_file", &[Mark::File]),
-    ("file_url", &[Mark::FarMedia]),
-    ("fileUri", &[Mark::FarMedia]),
-    ("file_uri", &[Mark::FarMedia]),
+    ("file_url", &[Mark::FarMedia, Mark::Media]),
+    ("fileUri", &[Mark::FarMedia, Mark::Media]),
+    ("file_uri", &[Mark::FarMedia, Mark::Media]),
     ("application/pdf", &[Mark::NearMedia]),
-    ("file_data", &[Mark::NearMedia]),
+    ("file_data", &[Mark::NearMedia, Mark::Media]),
+    ("image_url", &[Mark::Media]),
+    ("\"url\"", &[Mark::Media]),
+    ("\"data\"", &[Mark::Media]),
     ("input_audio", &[Mark::NearMedia]),
     ("audio/", &[Mark::NearMedia]),
     ("video/", &[Mark::NearMedia]),
@@ -131,6 +136,8 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_dialect::MEDIA_NAMES;
+
     use super::*;
 
     /// By looking for each word alone.
@@ -185,6 +192,14 @@ mod tests {
                 slowly(body.as_bytes()),
                 "{body:.60}"
             );
+        }
+    }
+
+    #[test]
+    fn every_name_of_media_has_a_mark() {
+        for name in MEDIA_NAMES {
+            let body = format!(r#"{{"{name}":"x"}}"#);
+            assert!(Marks::of(body.as_bytes()).has(Mark::Media), "{name}");
         }
     }
 

@@ -169,7 +169,7 @@ fn request_headers(attempt: Attempt<'_>, provider: &Provider, wire: Dialect) -> 
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     // The id of this very attempt, so that a provider's records can be laid beside ours.
     if let Ok(id) = HeaderValue::try_from(format!("{}-{}", call.request_id, attempt.number)) {
-        headers.insert("x-client-request-id", id);
+        headers.insert(reply::X_CLIENT_REQUEST_ID, id);
     }
     let is_versioned_by_header = provider.row.quirks.body_version.is_none();
     if wire == Dialect::AnthropicMessages && call.dialect == wire && is_versioned_by_header {

@@ -17,6 +17,9 @@ const NO_TRANSFORM: HeaderValue = HeaderValue::from_static("no-cache, no-transfo
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id that a provider is told of an attempt.
+pub(crate) const X_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const MISTRAL_ID: HeaderName = HeaderName::from_static("mistral-correlation-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -119,9 +122,9 @@ pub(crate) fn insert_cost(headers: &mut HeaderMap, cost: Option<Cost>) {
 
 /// The provider's own id of the exchange, under the names that providers use.
 pub(crate) fn upstream_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    ["x-request-id", "request-id", "mistral-correlation-id"]
+    [X_REQUEST_ID, REQUEST_ID, MISTRAL_ID]
         .iter()
-        .find_map(|name| headers.get(*name))
+        .find_map(|name| headers.get(name))
         .cloned()
 }
 

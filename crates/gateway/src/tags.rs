@@ -4,11 +4,11 @@
 //! They come in the header `x-tollgate-tags` (`customer=acme, feature=search`), and in the field `metadata` where
 //! it is an object of texts, as OpenAI's dialects have it. A tag is never sent on because of the header.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tollgate_base::{Error, Kind, Result, quote};
 use tollgate_dialect::RawObject;
 
-pub(crate) const HEADER: &str = "x-tollgate-tags";
+const HEADER: HeaderName = HeaderName::from_static("x-tollgate-tags");
 
 /// As many and as long as OpenAI's `metadata` may be.
 const MOST: usize = 16;

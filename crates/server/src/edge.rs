@@ -1,6 +1,6 @@
 //! From a request's head to the gateway, and every refusal on the way.
 
-use std::{sync::Arc, time::Instant};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
@@ -43,9 +43,8 @@ impl Service for Edge {
         let received = Instant::now();
         let request_id = self.gateway.shared().ids.next("req_");
         let dialect = dialect_at(request.uri.path(), &request.headers);
-        let id = request_id.clone();
-        let answered = CatchPanic::new(async { self.answer(request, id, received).await }).await;
-        match answered {
+        let answer = pin!(self.answer(request, request_id.clone(), received));
+        match CatchPanic::new(answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => refusal.response(dialect, &request_id),
             Err(_) => {

@@ -6,20 +6,20 @@ use std::{
     task::{Context, Poll},
 };
 
-/// A future whose panic is a value.
-pub(crate) struct CatchPanic<F>(Pin<Box<F>>);
+/// A future whose panic is a value. It stays where it is: a call's is large, and is not copied.
+pub(crate) struct CatchPanic<'f, F>(Pin<&'f mut F>);
 
 /// The inner future panicked.
 #[derive(Debug)]
 pub(crate) struct Panicked;
 
-impl<F: Future> CatchPanic<F> {
-    pub(crate) fn new(future: F) -> Self {
-        Self(Box::pin(future))
+impl<'f, F: Future> CatchPanic<'f, F> {
+    pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
+        Self(future)
     }
 }
 
-impl<F: Future> Future for CatchPanic<F> {
+impl<F: Future> Future for CatchPanic<'_, F> {
     type Output = Result<F::Output, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -37,9 +37,10 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_value() {
-        let mut caught = CatchPanic::new(async {
+        let panics = std::pin::pin!(async {
             assert!(std::hint::black_box(false), "on purpose");
         });
+        let mut caught = CatchPanic::new(panics);
         let polled = Pin::new(&mut caught).poll(&mut Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Err(Panicked))));
     }

@@ -63,10 +63,13 @@ impl Price {
         let mut parts = Vec::with_capacity(4);
         let mut unpriced = Vec::new();
         for bucket in Bucket::ALL {
-            match (units(bucket), self.rate(terms, bucket)) {
-                (0, _) => {}
-                (_, None) => unpriced.push(bucket.name()),
-                (count, Some(rate)) => {
+            let count = units(bucket);
+            if count == 0 {
+                continue;
+            }
+            match self.rate(terms, bucket) {
+                None => unpriced.push(bucket.name()),
+                Some(rate) => {
                     used.set(bucket, rate);
                     parts.push((count, rate));
                 }
@@ -77,7 +80,7 @@ impl Price {
             unit_prices: if self.free {
                 "free".to_owned()
             } else {
-                used.to_string()
+                used.to_text()
             },
             unpriced,
         }

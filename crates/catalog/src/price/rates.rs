@@ -137,10 +137,10 @@ impl Bucket {
     }
 
     /// The rate as it is published: sound by the second, everything else by its own unit.
-    pub(super) fn shown(self, rate: Rate) -> String {
+    pub(super) fn published(self, rate: Rate) -> Rate {
         match self {
-            Bucket::AudioMs => Rate(rate.0.saturating_mul(MS_PER_SECOND)).to_decimal(),
-            _ => rate.to_decimal(),
+            Bucket::AudioMs => Rate(rate.0.saturating_mul(MS_PER_SECOND)),
+            _ => rate,
         }
     }
 }
@@ -170,15 +170,24 @@ impl UnitPrices {
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
+
+    /// Dollars for one million units: `input=2.50 output=10.00`.
+    pub fn to_text(self) -> String {
+        let mut out = String::new();
+        for (bucket, rate) in self.iter() {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            out.push_str(bucket.name());
+            out.push('=');
+            bucket.published(rate).push_decimal(&mut out);
+        }
+        out
+    }
 }
 
 impl fmt::Display for UnitPrices {
-    /// Dollars for one million units: `input=2.50 output=10.00`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (bucket, rate)) in self.iter().enumerate() {
-            let space = if place == 0 { "" } else { " " };
-            write!(f, "{space}{}={}", bucket.name(), bucket.shown(rate))?;
-        }
-        Ok(())
+        f.write_str(&self.to_text())
     }
 }

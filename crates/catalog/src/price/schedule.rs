@@ -177,12 +177,14 @@ impl Columns {
     }
 
     fn figures(&self, prefix: &str, out: &mut Vec<(String, String)>) {
-        let mut of =
-            |prefix: &str, rates: &UnitPrices| {
-                out.extend(rates.iter().map(|(bucket, rate)| {
-                    (format!("{prefix}{}", bucket.name()), bucket.shown(rate))
-                }));
-            };
+        let mut of = |prefix: &str, rates: &UnitPrices| {
+            out.extend(rates.iter().map(|(bucket, rate)| {
+                (
+                    format!("{prefix}{}", bucket.name()),
+                    bucket.published(rate).to_decimal(),
+                )
+            }));
+        };
         of(prefix, &self.rates);
         if let Some(above) = &self.above {
             let prefix = format!("{prefix}above.");

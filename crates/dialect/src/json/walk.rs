@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::plain::plain_len;
+
 /// The text of one value, without blanks around it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Json<'a>(&'a str);
@@ -261,13 +263,12 @@ fn value_len(text: &[u8]) -> Option<usize> {
 fn string_len(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
-        if at > text.len() {
-            return None;
+        at += plain_len(text, at.min(text.len()));
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            // A control character, which no checked text has in a string.
+            _ => at += 1,
         }
-        at += memchr::memchr2(b'"', b'\\', &text[at..])?;
-        if text[at] == b'"' {
-            return Some(at + 1);
-        }
-        at += 2;
     }
 }

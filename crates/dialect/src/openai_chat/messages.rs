@@ -1,7 +1,9 @@
 //! `messages` rewritten for servers with other habits: roles, the place of system messages, the form of tool
 //! call ids. Only the values concerned are replaced; every other byte stays as the caller wrote it.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
+
+use memchr::memmem::Finder;
 
 use super::patch::quoted;
 use crate::{
@@ -9,13 +11,18 @@ use crate::{
     json::{Json, List, Shape},
 };
 
+static DEVELOPER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"developer\""));
+static SYSTEM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"system\""));
+static PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"prefix\""));
+static TOOL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool\""));
+
 /// The text of `messages` as the server wants it; `None` when it is right as it is.
 pub(super) fn rewrite(
     messages: Json<'_>,
     quirks: &Quirks,
     losses: &mut Vec<Loss>,
 ) -> Option<String> {
-    let needs_roles = !quirks.developer_role && holds(messages, "\"developer\"");
+    let needs_roles = !quirks.developer_role && holds(messages, &DEVELOPER);
     let needs_ids = quirks.tool_id_length.is_some();
     let plain = (!quirks.message_prefix && says_what_mistral_says(messages))
         .then(|| without_mistrals(messages, losses));
@@ -45,8 +52,7 @@ fn says_what_mistral_says(messages: Json<'_>) -> bool {
     let names_result = |message: Json<'_>| {
         message.field("role").map(Json::text) == Some("\"tool\"") && message.field("name").is_some()
     };
-    holds(messages, "\"prefix\"")
-        || (holds(messages, "\"tool\"") && messages.items().any(names_result))
+    holds(messages, &PREFIX) || (holds(messages, &TOOL) && messages.items().any(names_result))
 }
 
 /// The messages without those fields, which other servers refuse. A result is known by its call's id, and a
@@ -80,8 +86,8 @@ fn without_mistrals(messages: Json<'_>, losses: &mut Vec<Loss>) -> String {
 }
 
 /// Whether a text occurs anywhere: much quicker to find out than to walk the messages, and mostly it does not.
-fn holds(messages: Json<'_>, text: &str) -> bool {
-    memchr::memmem::find(messages.text().as_bytes(), text.as_bytes()).is_some()
+fn holds(messages: Json<'_>, word: &Finder<'_>) -> bool {
+    word.find(messages.text().as_bytes()).is_some()
 }
 
 /// `false` when no message but the first can be a system message.
@@ -90,7 +96,7 @@ fn may_have_late_system(messages: Json<'_>) -> bool {
         first.text().as_ptr() as usize - messages.text().as_ptr() as usize + first.text().len()
     });
     let rest = Json::new(messages.text().get(first..).unwrap_or(""));
-    holds(rest, "\"system\"") || holds(rest, "\"developer\"")
+    holds(rest, &SYSTEM) || holds(rest, &DEVELOPER)
 }
 
 fn edits(messages: Json<'_>, quirks: &Quirks) -> Vec<(Range<usize>, String)> {

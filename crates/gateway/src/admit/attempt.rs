@@ -11,11 +11,10 @@ use tollgate_policy::{
     admission::{Actual, Demand, Held, Refusal, Used},
     ledger::{AttemptId, AttemptOutcome, Cost, Opening, Settlement},
     retry::{Failure, Sent},
-    scope::Scope,
 };
 use tollgate_tokens::{ConversationCounter, Counter};
 
-use super::{Asker, Notice, Pricing, size};
+use super::{Asker, Notice, Pricing, call::AttemptScopes, size};
 use crate::gateway::Shared;
 
 /// What is known of an attempt before it begins.
@@ -23,6 +22,7 @@ use crate::gateway::Shared;
 pub(crate) struct Offer<'a> {
     pub(crate) id: AttemptId,
     pub(crate) asker: &'a Asker,
+    pub(crate) scopes: &'a AttemptScopes,
     pub(crate) dialect: Dialect,
     pub(crate) stream: bool,
     /// The request and how it is counted.
@@ -115,18 +115,15 @@ impl Booking {
     pub(crate) fn admit(shared: &Arc<Shared>, offer: Offer<'_>) -> Result<Self, Box<Refusal>> {
         let books = &shared.books;
         let rules = books.rules();
-        let own = offer.own_scopes();
-        let mut all = offer.asker.scopes();
-        all.extend(own.iter().cloned());
         let money = Demand {
-            scopes: &all,
+            scopes: offer.scopes.all(),
             counts: false,
             input_tokens: 0,
             output_tokens: 0,
             money: offer.money,
         };
         let load = Demand {
-            scopes: &own,
+            scopes: offer.scopes.own(),
             counts: true,
             input_tokens: offer.input,
             output_tokens: offer.output,
@@ -319,16 +316,6 @@ impl Drop for Booking {
 }
 
 impl Offer<'_> {
-    /// The circles that the attempt lies in and its call does not.
-    fn own_scopes(&self) -> Vec<Scope> {
-        let target = format!("{}/{}", self.provider, self.model);
-        let mut own = vec![Scope::Provider(self.provider.to_owned())];
-        if target != self.asker.route {
-            own.push(Scope::Model(target));
-        }
-        own
-    }
-
     fn opening(self) -> Opening {
         let caller = &self.asker.caller;
         Opening {

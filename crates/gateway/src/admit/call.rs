@@ -21,6 +21,15 @@ pub(crate) struct Asker {
     pub(crate) tags: Vec<(String, String)>,
     /// When the call was admitted: every attempt of it belongs to the windows of this instant.
     pub(crate) at: Moment,
+    scopes: Vec<Scope>,
+}
+
+/// The circles that an attempt lies in: those of its call, and its own behind them.
+#[derive(Debug)]
+pub(crate) struct AttemptScopes {
+    all: Vec<Scope>,
+    /// How many are those of its call.
+    shared: usize,
 }
 
 /// What a call holds of the limits until it has ended.
@@ -39,15 +48,61 @@ pub(crate) struct CallHold {
 // === impl Asker ===
 
 impl Asker {
-    /// The circles that the call lies in, whatever serves it.
-    pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = vec![Scope::Gateway, Scope::Key(self.caller.key_id.clone())];
-        scopes.extend(self.caller.team_id.clone().map(Scope::Team));
-        scopes.extend(self.caller.project_id.clone().map(Scope::Project));
-        if !self.route.is_empty() {
-            scopes.push(Scope::Model(self.route.clone()));
+    pub(crate) fn new(
+        caller: &Arc<Caller>,
+        operation: &'static str,
+        route: &str,
+        tags: Vec<(String, String)>,
+        at: Moment,
+    ) -> Self {
+        let mut scopes = Vec::with_capacity(5);
+        scopes.extend([Scope::Gateway, Scope::Key(caller.key_id.clone())]);
+        scopes.extend(caller.team_id.clone().map(Scope::Team));
+        scopes.extend(caller.project_id.clone().map(Scope::Project));
+        if !route.is_empty() {
+            scopes.push(Scope::Model(route.to_owned()));
         }
-        scopes
+        Self {
+            caller: caller.clone(),
+            route: route.to_owned(),
+            operation,
+            tags,
+            at,
+            scopes,
+        }
+    }
+
+    /// The circles that the call lies in, whatever serves it.
+    pub(crate) fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// The circles of an attempt of the call at a target.
+    pub(crate) fn scopes_at(&self, provider: &str, model: &str) -> AttemptScopes {
+        let mut all = Vec::with_capacity(self.scopes.len() + 2);
+        all.extend_from_slice(&self.scopes);
+        all.push(Scope::Provider(provider.to_owned()));
+        let target = format!("{provider}/{model}");
+        if target != self.route {
+            all.push(Scope::Model(target));
+        }
+        AttemptScopes {
+            all,
+            shared: self.scopes.len(),
+        }
+    }
+}
+
+// === impl AttemptScopes ===
+
+impl AttemptScopes {
+    pub(crate) fn all(&self) -> &[Scope] {
+        &self.all
+    }
+
+    /// Those that the attempt lies in and its call does not.
+    pub(crate) fn own(&self) -> &[Scope] {
+        self.all.get(self.shared..).unwrap_or_default()
     }
 }
 
@@ -62,12 +117,12 @@ impl CallHold {
         mut size: impl FnMut(Precision) -> (u64, u64),
     ) -> Result<Self> {
         let books = &shared.books;
-        let (rules, scopes) = (books.rules(), asker.scopes());
+        let rules = books.rules();
         books.touch(&asker.caller.key_id, asker.at.wall);
         let mut admit = |precision| {
             let (input_tokens, output_tokens) = size(precision);
             let demand = Demand {
-                scopes: &scopes,
+                scopes: asker.scopes(),
                 counts: true,
                 input_tokens,
                 output_tokens,
@@ -94,10 +149,7 @@ impl CallHold {
         let books = &self.shared.books;
         let rules = books.rules();
         let at = self.shared.clock.moment();
-        books
-            .admission
-            .standings(&rules, at, &asker.scopes())
-            .limits
+        books.admission.standings(&rules, at, asker.scopes()).limits
     }
 
     /// An attempt begins.

@@ -1,6 +1,6 @@
 //! How the caller's limits stand, in the headers of its dialect.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use tollgate_base::UnixMillis;
 use tollgate_dialect::{Dialect, LimitKind, LimitState, limit_headers};
 use tollgate_policy::{
@@ -26,11 +26,7 @@ pub(crate) fn insert(
             None => states.push(state),
         }
     }
-    for (name, value) in limit_headers(dialect.family(), &states) {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
+    headers.extend(limit_headers(dialect.family(), &states));
 }
 
 fn state_of(standing: &LimitStanding, now: UnixMillis) -> Option<LimitState> {

@@ -8,7 +8,7 @@ use tollgate_tokens::ConversationCounter;
 use super::{
     Asker, Pricing, Size,
     attempt::{Booking, Offer},
-    call::Precision,
+    call::{AttemptScopes, Precision},
     price::unbounded,
     pricing,
 };
@@ -45,6 +45,7 @@ struct Bid<'a> {
     attempt: &'a Attempt<'a>,
     target: &'a Target,
     asker: &'a Asker,
+    scopes: AttemptScopes,
     size: &'a Size<'a>,
     counter: ConversationCounter,
     pricing: Pricing,
@@ -63,6 +64,7 @@ pub(crate) fn admit(
         attempt,
         target,
         asker,
+        scopes: asker.scopes_at(target.place.name(), &target.model),
         size,
         counter: counter(attempt.snapshot, target),
         pricing: pricing(attempt.snapshot, target).map_err(Declined::Target)?,
@@ -163,6 +165,7 @@ impl Bid<'_> {
                 number,
             },
             asker: self.asker,
+            scopes: &self.scopes,
             dialect: call.dialect,
             request: Some((call.dialect, call.raw.bytes().clone())),
             counter: self.counter,
@@ -198,9 +201,6 @@ impl Bid<'_> {
 
     /// The provider is told the largest output where something depends on its being kept.
     fn admitted(&self, booking: Booking, output: u64) -> Admitted {
-        let mut scopes = self.asker.scopes();
-        scopes.push(Scope::Provider(self.target.place.name().to_owned()));
-        scopes.push(Scope::Model(self.target.name()));
         let is_bound = output < self.output
             || self.size.is_bounded_by_key()
             || self
@@ -209,7 +209,7 @@ impl Bid<'_> {
                 .shared
                 .books
                 .rules()
-                .bound_output(&scopes);
+                .bound_output(self.scopes.all());
         Admitted {
             booking,
             max_output: (is_bound && self.size.exceeds(output) && output > 0).then_some(output),

@@ -128,7 +128,11 @@ impl<'c> Size<'c> {
     /// At most so many tokens of the request itself go in, as this model counts.
     fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
         let rough = *self.rough.get_or_init(|| {
-            let own = bytes(self.dialect, self.raw);
+            let own = if self.marks.may_have(Mark::Media) {
+                bytes(self.dialect, self.raw)
+            } else {
+                plain_bytes(self.raw)
+            };
             own.max(self.media_bytes())
         });
         // Counting takes time that the thread has not; what is that long is bound by its bytes.
@@ -255,10 +259,19 @@ pub fn request_tokens(
 /// The bytes of what is counted; of a request that is not understood, all of them.
 fn bytes(dialect: Dialect, raw: &RawObject) -> u64 {
     let own = input_bound(dialect, raw).unwrap_or(raw.bytes().len() as u64);
+    own.saturating_add(tool_prompt(raw))
+}
+
+/// As `bytes`, of a request without media.
+fn plain_bytes(raw: &RawObject) -> u64 {
+    (raw.bytes().len() as u64).saturating_add(tool_prompt(raw))
+}
+
+fn tool_prompt(raw: &RawObject) -> u64 {
     let has_tools = ["tools", "functions"]
         .iter()
         .any(|name| raw.get(name).is_some());
-    own.saturating_add(if has_tools { TOOL_PROMPT } else { 0 })
+    if has_tools { TOOL_PROMPT } else { 0 }
 }
 
 /// The longest prompt that a provider puts before tools, in tokens (digest section 16: 804, and 12 around it).

@@ -141,9 +141,11 @@ impl Gateway {
         if money.is_none() && matches!(pricing, Pricing::Known(_)) {
             unbounded(snapshot, &target.name())?;
         }
+        let scopes = asker.scopes_at(&provider.name, model);
         let offer = Offer {
             id,
             asker,
+            scopes: &scopes,
             dialect: DIALECT,
             request: None,
             counter: ConversationCounter::for_model(&provider.row.id, model),
@@ -171,12 +173,13 @@ impl Gateway {
         model: Option<&str>,
         tags: Vec<(String, String)>,
     ) -> Asker {
-        Asker {
-            caller: caller.clone(),
-            route: model.unwrap_or_default().to_owned(),
-            operation: operation.name(),
+        let at = self.shared.clock.moment();
+        Asker::new(
+            caller,
+            operation.name(),
+            model.unwrap_or_default(),
             tags,
-            at: self.shared.clock.moment(),
-        }
+            at,
+        )
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     plan::{self, Served},
     provider::{read_error, transport_failure},
     record::Record,
-    reply::{error_response, insert_provenance, upstream_request_id},
+    reply::{X_CLIENT_REQUEST_ID, error_response, insert_provenance, upstream_request_id},
     snapshot::Provider,
     tags,
 };
@@ -398,7 +398,7 @@ fn headers(provider: &Provider, request_id: &str, content_type: Option<HeaderVal
     };
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     if let Ok(id) = HeaderValue::try_from(request_id) {
-        headers.insert("x-client-request-id", id);
+        headers.insert(X_CLIENT_REQUEST_ID, id);
     }
     headers
 }

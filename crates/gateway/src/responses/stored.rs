@@ -17,7 +17,7 @@ use crate::{
     gateway::Gateway,
     paths::segment,
     provider::{collect_within, read_error},
-    reply::{error_response, json_response},
+    reply::{X_CLIENT_REQUEST_ID, error_response, json_response},
 };
 
 const MAX_RESPONSE: usize = 64 * 1024 * 1024;
@@ -160,7 +160,7 @@ impl Gateway {
         let mut headers = provider.headers.clone();
         headers.remove(header::CONTENT_TYPE);
         if let Ok(id) = http::HeaderValue::try_from(request_id) {
-            headers.insert("x-client-request-id", id);
+            headers.insert(X_CLIENT_REQUEST_ID, id);
         }
         let response = self
             .send(provider, method, &uri, headers, Bytes::new())
