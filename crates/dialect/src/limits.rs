@@ -101,19 +101,28 @@ fn names(family: Family, kind: LimitKind) -> Option<Names> {
 }
 
 /// `120ms`, `1s`, `6m0s`, `1h0m0s`: milliseconds below a second, whole seconds from there, and what is begun
-/// counts.
+/// counts. Every answer says a few of them.
 fn duration(wait: Duration) -> String {
-    let millis = wait.as_micros().div_ceil(1000);
-    if millis < 1000 {
-        return format!("{millis}ms");
+    let mut out = String::with_capacity(16);
+    let mut push = |number: u64, unit: &str| {
+        out.push_str(itoa::Buffer::new().format(number));
+        out.push_str(unit);
+    };
+    let millis = u64::from(wait.subsec_micros().div_ceil(1000));
+    if wait.as_secs() == 0 && millis < 1000 {
+        push(millis, "ms");
+        return out;
     }
-    let seconds = millis.div_ceil(1000);
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
+    let seconds = wait.as_secs().saturating_add(u64::from(millis > 0));
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    if hours > 0 {
+        push(hours, "h");
     }
+    if hours > 0 || minutes > 0 {
+        push(minutes, "m");
+    }
+    push(seconds % 60, "s");
+    out
 }
 
 /// The last instant that four digits of a year can say.
