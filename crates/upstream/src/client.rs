@@ -76,8 +76,7 @@ impl Client {
         outgoing: &mut Outgoing,
     ) -> Result<Response<ReplyBody>, Broken> {
         crash_point("after-connect");
-        let mut interim = 0;
-        let answer = poll_fn(|cx| outgoing.poll(&mut connection, &mut interim, cx));
+        let answer = poll_fn(|cx| outgoing.poll(&mut connection, cx));
         let head = timeout(self.timeouts.first_byte, answer)
             .await
             .map_err(|_| Broken::TooSlow)??;

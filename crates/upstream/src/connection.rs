@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use crate::connect::Stream;
 
 /// Room for an answer of the usual size with its head; a stream's events need less.
-const ROOM: usize = 4 * 1024;
+const ROOM: usize = 4 * 1024 - 1;
 /// The most room that is made for a body because of its length.
-const MOST_ROOM: usize = 128 * 1024;
+const MOST_ROOM: usize = 128 * 1024 - 1;
 
 /// A connection that is ready for a request, or in the middle of an exchange. Dropped, it is closed.
 #[derive(Debug)]

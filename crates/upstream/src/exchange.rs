@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -31,6 +32,16 @@ pub(crate) struct Outgoing {
     parts: [Bytes; 3],
     state: State,
     has_begun: bool,
+    arrival: Arrival,
+}
+
+/// What came of an answer before its head was whole.
+#[derive(Debug, Default)]
+struct Arrival {
+    /// Heads that announced another one.
+    n_interim: usize,
+    /// Bytes of the present one that were looked at.
+    n_seen: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +85,7 @@ impl Outgoing {
             parts: [head.into(), whole, Bytes::new()],
             state: State::Body,
             has_begun: false,
+            arrival: Arrival::default(),
         }
     }
 
@@ -82,7 +94,6 @@ impl Outgoing {
     pub(crate) fn poll(
         &mut self,
         connection: &mut Connection,
-        interim: &mut usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, Broken>> {
         let sent = self.poll_send(&mut connection.stream, cx);
@@ -94,27 +105,28 @@ impl Outgoing {
             // Who stops reading may have answered before.
             Poll::Ready(Err(Unsent::Io) | Ok(())) | Poll::Pending => {}
         }
-        let mut head = ready!(self.poll_head(connection, interim, cx))?;
+        let mut head = ready!(self.poll_head(connection, cx))?;
         head.keeps &= self.state == State::Sent;
         Poll::Ready(Ok(head))
     }
 
     fn poll_head(
-        &self,
+        &mut self,
         connection: &mut Connection,
-        interim: &mut usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, Broken>> {
         loop {
-            if !connection.inbox.is_empty()
-                && let Some(head) = head::take(&mut connection.inbox, &self.method)?
+            let inbox = &mut connection.inbox;
+            if self.arrival.is_worth_a_look(inbox)
+                && let Some(head) = head::take(inbox, &self.method)?
             {
                 if !head.status.is_informational() {
                     return Poll::Ready(Ok(head));
                 }
-                *interim += 1;
+                self.arrival.n_seen = 0;
+                self.arrival.n_interim += 1;
                 // Nobody asked for another protocol.
-                if head.status.as_u16() == 101 || *interim > MOST_INTERIM {
+                if head.status.as_u16() == 101 || self.arrival.n_interim > MOST_INTERIM {
                     return Poll::Ready(Err(Broken::Improper));
                 }
                 continue;
@@ -198,6 +210,17 @@ impl Outgoing {
     }
 }
 
+impl Arrival {
+    /// Whether these bytes may be a whole head, or are the first: a head that comes byte by byte is not read from
+    /// its beginning with each of them.
+    fn is_worth_a_look(&mut self, inbox: &[u8]) -> bool {
+        let n_seen = mem::replace(&mut self.n_seen, inbox.len());
+        let new = inbox.get(n_seen.saturating_sub(3)..).unwrap_or_default();
+        let ends = || new.windows(2).any(|end| end == b"\n\n" || end == b"\n\r");
+        !inbox.is_empty() && (n_seen == 0 || inbox.len() >= head::LONGEST || ends())
+    }
+}
+
 /// Why a request could not be sent whole.
 enum Unsent {
     Io,
@@ -222,5 +245,26 @@ fn write<IO: AsyncWrite + Unpin>(
 impl From<Improper> for Broken {
     fn from(_: Improper) -> Self {
         Broken::Improper
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_looked_at_when_it_is_whole_and_seldom_before() {
+        for end in ["\r\n\r\n", "\n\n", "\r\n\n", "\n\r\n"] {
+            for step in 1..5 {
+                let head = format!("HTTP/1.1 200 OK\r\n{}x: y{end}", "a: b\r\n".repeat(50));
+                let (mut arrival, mut looks, mut last) = (Arrival::default(), 0, false);
+                for length in (1..head.len()).step_by(step).chain([head.len()]) {
+                    last = arrival.is_worth_a_look(&head.as_bytes()[..length]);
+                    looks += usize::from(last);
+                }
+                assert!(last, "{end:?} in steps of {step}");
+                assert!(looks <= 4, "{looks} looks in steps of {step}");
+            }
+        }
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn plain_len(text: &[u8], start: usize) -> usize {
 
 #[inline]
 fn next_word(text: &[u8], at: usize) -> Option<u64> {
-    text[at..].first_chunk().map(|word| u64::from_le_bytes(*word))
+    text[at..]
+        .first_chunk()
+        .map(|word| u64::from_le_bytes(*word))
 }
 
 /// The place of the first byte of a word that is no plain text.
