@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
 fn serve(arguments: &Arguments) -> Result<(), Exit> {
     let began = Instant::now();
     let mut config = arguments.options.load(arguments.listen.clone())?.config;
-    logging::start(&config.log);
+    let _last_lines = logging::start(&config.log).map_err(failed)?;
     let store = SqliteStore::open(&config.data_dir).map_err(|error| {
         say(&error.to_string());
         match error {

@@ -1,8 +1,10 @@
 //! Where log lines go and how they look.
 
+mod sink;
+
 use std::{
     fmt::{self, Debug, Write as _},
-    io::IsTerminal as _,
+    io::{self, IsTerminal as _},
 };
 
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
@@ -17,8 +19,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Starts logging to standard error. Called once.
-pub(crate) fn start(settings: &LogSettings) {
+pub(crate) use self::sink::LastLines;
+use self::sink::Sink;
+
+/// Starts logging to standard error. Called once. What comes back is held until the end, for the last lines.
+pub(crate) fn start(settings: &LogSettings) -> io::Result<LastLines> {
     let level = match settings.level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -26,15 +31,17 @@ pub(crate) fn start(settings: &LogSettings) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
+    let (sink, last) = Sink::start(io::stderr())?;
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(sink);
     match settings.format {
         LogFormat::Text => lines.event_format(TextLine).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+    Ok(last)
 }
 
 /// `2026-01-31T12:00:00.000Z  INFO call request=req_1 model=m …`: the message, then each field as `name=value`,
