@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::clock::unix_us;
 use crate::compare::Seen;
 
 /// How long a call may take before the trial calls it a hang.
@@ -62,6 +63,9 @@ pub(crate) struct Answer {
     pub(crate) end: Ending,
     /// When the answer, or its absence, was certain.
     pub(crate) at: Instant,
+    /// When a client that reads on would have taken a good answer for whole: its last byte, or the last event of
+    /// its stream. Unix time in microseconds.
+    pub(crate) whole_us: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,18 +186,22 @@ impl Answer {
             body: Vec::new(),
             end: Ending::Cut,
             at: Instant::now(),
+            whole_us: None,
         }
     }
 
     /// A good answer with its end: whole by its framing and, for a stream, by its dialect.
     pub(crate) fn is_whole(&self, call: &Call) -> bool {
+        self.status == 200 && self.end == Ending::Whole && (!call.stream || self.has_end(call))
+    }
+
+    /// Whether the last event of its dialect's streams is there.
+    fn has_end(&self, call: &Call) -> bool {
         let marker: &[u8] = match call.wire {
             Wire::Chat => b"data: [DONE]",
             Wire::Messages => b"event: message_stop",
         };
-        self.status == 200
-            && self.end == Ending::Whole
-            && (!call.stream || count(&self.body, marker) > 0)
+        count(&self.body, marker) > 0
     }
 
     /// Tokens of a `tokens:` or `held:` script that arrived.
@@ -257,6 +265,9 @@ async fn read(stream: &mut TcpStream, call: &Call, answer: &mut Answer) -> bool 
             head.length
                 .is_some_and(|length| answer.body.len() >= length)
         };
+        if answer.whole_us.is_none() && (is_whole || call.stream && answer.has_end(call)) {
+            answer.whole_us = Some(unix_us());
+        }
         if is_whole {
             answer.end = Ending::Whole;
             return head.stays_open;

@@ -2,13 +2,14 @@
 //!
 //! Only the process that a trial started is ever ended, by its id.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
@@ -75,14 +76,34 @@ impl Place {
         self.folder.path().join("tollgate.toml")
     }
 
-    fn data(&self) -> PathBuf {
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// A folder beside the data, which the gateway does not touch.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A command of the program with nothing of the caller's environment but the path.
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(words).env_clear().kill_on_drop(true);
+        self.command_under(&[], words)
+    }
+
+    /// As `command`, begun by another program with words of its own.
+    fn command_under(&self, other: &[&OsStr], words: &[&str]) -> Command {
+        let all: Vec<&OsStr> = other
+            .iter()
+            .copied()
+            .chain([self.binary.as_os_str()])
+            .collect();
+        let mut command = Command::new(all[0]);
+        command
+            .args(&all[1..])
+            .args(words)
+            .env_clear()
+            .kill_on_drop(true);
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -96,20 +117,27 @@ impl Place {
 
     /// Starts the gateway and waits until it is ready; `crash_at` is the value of `TOLLGATE_CRASH_AT`.
     pub(crate) async fn start(&self, crash_at: Option<&str>) -> Result<Gateway, String> {
-        let mut gateway = self.spawn(crash_at)?;
+        let mut gateway = self.spawn(crash_at, &[])?;
+        gateway.become_ready().await?;
+        Ok(gateway)
+    }
+
+    /// Starts the gateway by another program, which has to become the gateway: a tracer that forks itself off.
+    pub(crate) async fn start_under(&self, other: &[&OsStr]) -> Result<Gateway, String> {
+        let mut gateway = self.spawn(None, other)?;
         gateway.become_ready().await?;
         Ok(gateway)
     }
 
     /// Starts a gateway that has to die before it serves; says whether it did.
     pub(crate) async fn start_to_crash(&self, crash_at: &str) -> Result<bool, String> {
-        let mut gateway = self.spawn(Some(crash_at))?;
+        let mut gateway = self.spawn(Some(crash_at), &[])?;
         let has_crashed = gateway.crashes_within(READY_WITHIN * 2).await;
         gateway.kill().await?;
         Ok(has_crashed)
     }
 
-    fn spawn(&self, crash_at: Option<&str>) -> Result<Gateway, String> {
+    fn spawn(&self, crash_at: Option<&str>, other: &[&OsStr]) -> Result<Gateway, String> {
         let addr = free_address().map_err(|error| error.to_string())?;
         let log = self
             .folder
@@ -117,7 +145,8 @@ impl Place {
             .join(format!("gateway-{}.log", addr.port()));
         let output = fs::File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
-        let mut command = self.command(&["serve", "--json", "--listen", &addr.to_string()]);
+        let listen = addr.to_string();
+        let mut command = self.command_under(other, &["serve", "--json", "--listen", &listen]);
         command
             .arg("--data")
             .arg(self.data())
@@ -147,25 +176,24 @@ impl Place {
 
     /// What the product itself finds wrong with its ledger.
     pub(crate) async fn verify(&self) -> Result<Verified, String> {
-        let text = self.ask(&["ledger", "verify", "--json"]).await?;
-        serde_json::from_str(&text).map_err(|error| format!("ledger verify: {error}: {text}"))
+        // With findings it says so by its exit status too.
+        let output = self.output(&["ledger", "verify", "--json"]).await?;
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| failure("ledger verify --json", &output, &error.to_string()))
+    }
+
+    async fn output(&self, words: &[&str]) -> Result<Output, String> {
+        let mut command = self.command(words);
+        command.arg("--data").arg(self.data());
+        command.output().await.map_err(|error| error.to_string())
     }
 
     async fn ask(&self, words: &[&str]) -> Result<String, String> {
-        let mut command = self.command(words);
-        command.arg("--data").arg(self.data());
-        let output = command.output().await.map_err(|error| error.to_string())?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let output = self.output(words).await?;
         if output.status.success() {
-            return Ok(text(&output.stdout));
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(format!(
-            "`tollgate {}` failed ({}): {}{}",
-            words.join(" "),
-            output.status,
-            text(&output.stdout),
-            text(&output.stderr)
-        ))
+        Err(failure(&words.join(" "), &output, "failed"))
     }
 }
 
@@ -231,6 +259,15 @@ impl Gateway {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+fn failure(words: &str, output: &Output, why: &str) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    format!(
+        "`tollgate {words}` ({}): {why}: {said}{errors}",
+        output.status
+    )
 }
 
 fn get(addr: SocketAddr, path: &str) -> std::io::Result<bool> {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod client;
+mod clock;
 mod compare;
 mod dice;
 mod export;
@@ -26,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::report::Report;
 use crate::stage::{Common, Tier};
-use crate::trial::{aborts, budget, crash, ends, mixed, refusals};
+use crate::trial::{aborts, budget, crash, ends, mixed, power, refusals};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -104,7 +105,22 @@ enum Trial {
         #[arg(long)]
         requests: Option<usize>,
     },
-    /// All of them, one after the other
+    /// L13: the power is cut, and what was not synced is lost, torn or kept (needs strace)
+    Power {
+        /// How often the power is cut: some twenty times for each recording
+        #[arg(long)]
+        cuts: Option<u64>,
+        /// When the name of a file is durable
+        #[arg(long, value_enum, default_value_t = power::Names::Strict)]
+        names: power::Names,
+        /// What the gateway is told of durability; with `process` this trial has to fail
+        #[arg(long, value_enum, default_value_t = power::Durability::Power)]
+        durability: power::Durability,
+        /// Keeps the folder of each violated cut, as the disk held it, below this one
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// All of them but `power`, one after the other
     All,
 }
 
@@ -187,6 +203,20 @@ async fn run(common: &Common, trial: Trial) -> Result<Report, String> {
         Trial::Refusals { requests } => {
             let requests = requests.unwrap_or_else(|| common.scaled(1000, 10_000, 100_000));
             refusals::run(common, requests).await
+        }
+        Trial::Power {
+            cuts,
+            names,
+            durability,
+            keep,
+        } => {
+            let options = power::Options {
+                cuts: cuts.unwrap_or_else(|| common.scaled(10, 60, 300)),
+                names,
+                durability,
+                keep,
+            };
+            power::run(common, &options).await
         }
         Trial::All => Err("`all` is not a trial of its own".to_owned()),
     }

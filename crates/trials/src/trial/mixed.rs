@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::client::Call;
+use crate::clock::unix_us;
 use crate::dice::Dice;
 use crate::export::{Row, State};
 use crate::gateway::Place;
@@ -32,7 +33,8 @@ pub(crate) async fn run(common: &Common, duration: Duration) -> Result<Report, S
     let count = u64::from(RATE) * duration.as_secs();
     let calls = (0..count).map(|_| mixed_call(&mut dice)).collect();
     // Both clocks at one instant, so that answers can be laid beside rows.
-    let (begin, begin_ms) = (Instant::now(), unix_ms());
+    let (begin, begin_ms) = (Instant::now(), unix_us() / 1000);
+    let begin_ms = i64::try_from(begin_ms).unwrap_or(i64::MAX);
     let made = constant(&client, calls, Duration::from_secs(1) / RATE).await;
     oracle.quiet().await?;
     let rows = settle(&mut gateway, &place, &mut report).await?;
@@ -120,15 +122,4 @@ fn figures(made: &[Made], rows: &[Row], codes: &BTreeMap<String, usize>, report:
         "latency p50 / p99",
         &format!("{:?} / {:?}", percentile(made, 50), percentile(made, 99)),
     );
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the trial lays its instants beside the ledger's, which are wall time"
-)]
-fn unix_ms() -> i64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,4 +5,5 @@ pub(crate) mod budget;
 pub(crate) mod crash;
 pub(crate) mod ends;
 pub(crate) mod mixed;
+pub(crate) mod power;
 pub(crate) mod refusals;
