@@ -12,11 +12,13 @@ const SETTLED: u8 = 3;
 const RELEASED: u8 = 4;
 const LOST: u8 = 5;
 const RESOLVED: u8 = 6;
+const SENT: u8 = 7;
 
 /// An entry that is written: what it says is somebody else's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Written<'a> {
     Opened(&'a Opening),
+    Sent(&'a Opening),
     Dispatched(&'a AttemptId),
     Settled(&'a Settlement),
     Released(&'a AttemptId),
@@ -28,6 +30,7 @@ impl<'a> From<&'a Entry> for Written<'a> {
     fn from(entry: &'a Entry) -> Self {
         match entry {
             Entry::Opened(opening) => Written::Opened(opening),
+            Entry::Sent(opening) => Written::Sent(opening),
             Entry::Dispatched(id) => Written::Dispatched(id),
             Entry::Settled(settlement) => Written::Settled(settlement),
             Entry::Released(id) => Written::Released(id),
@@ -42,6 +45,7 @@ impl Written<'_> {
     pub(crate) fn to_entry(self) -> Entry {
         match self {
             Written::Opened(opening) => Entry::Opened(opening.clone()),
+            Written::Sent(opening) => Entry::Sent(opening.clone()),
             Written::Dispatched(id) => Entry::Dispatched(id.clone()),
             Written::Settled(settlement) => Entry::Settled(settlement.clone()),
             Written::Released(id) => Entry::Released(id.clone()),
@@ -56,6 +60,10 @@ pub(crate) fn encode(entry: Written<'_>, out: &mut Vec<u8>) {
     match entry {
         Written::Opened(opening) => {
             out.push(OPENED);
+            put_opening(opening, out);
+        }
+        Written::Sent(opening) => {
+            out.push(SENT);
             put_opening(opening, out);
         }
         Written::Dispatched(id) => {
@@ -89,6 +97,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Entry> {
     let mut input = Input(bytes);
     let entry = match input.byte()? {
         OPENED => Entry::Opened(input.opening()?),
+        SENT => Entry::Sent(input.opening()?),
         DISPATCHED => Entry::Dispatched(input.id()?),
         SETTLED => Entry::Settled(input.settlement()?),
         RELEASED => Entry::Released(input.id()?),

@@ -89,15 +89,17 @@ impl Ledger {
     /// process, and not before that may anything be sent.
     pub fn begin(&self, opening: &Opening) -> Result<()> {
         self.journal
-            .append_opening(&[Written::Opened(opening)])
+            .append_opening(Written::Opened(opening))
             .map(drop)
     }
 
-    /// As [`Ledger::begin`] and [`Ledger::dispatched`] together, in one write: for an attempt whose request goes
-    /// out at once.
+    /// As [`Ledger::begin`] and [`Ledger::dispatched`] together, in one record: for an attempt whose request goes
+    /// out at once. No loss of power can leave the one without the other, so that nothing that was sent is taken
+    /// for released.
     pub fn dispatch(&self, opening: &Opening) -> Result<()> {
-        let entries = [Written::Opened(opening), Written::Dispatched(&opening.id)];
-        self.journal.append_opening(&entries).map(drop)
+        self.journal
+            .append_opening(Written::Sent(opening))
+            .map(drop)
     }
 
     /// Writes down that from now on bytes of the attempt may have been sent.

@@ -54,6 +54,8 @@ pub(crate) fn open(
         OpenError::Store(format!("The ledger's store does not answer: {error}"))
     };
     create_private(&folder).map_err(unusable)?;
+    // The journal's own name has to survive the loss of power, too.
+    disk.sync_folder(&config.data).map_err(unusable)?;
     let lock = lock(&config)?;
     let found = list(&folder).map_err(unusable)?;
     let known = store.shipped().map_err(refused)?;
@@ -108,7 +110,7 @@ fn tidy(path: &Path, scan: &Scan, length: usize, recovery: &mut Recovery) -> io:
         recovery.damaged_files += 1;
         recovery.missing_records += scan.missing;
         tracing::error!(path = %path.display(), missing = scan.missing, "a journal file is damaged; it is kept aside");
-        return fs::rename(path, path.with_extension("damaged"));
+        return fs::rename(path, free_name(path));
     }
     if scan.torn > 0 {
         recovery.torn_tails += 1;
@@ -119,6 +121,15 @@ fn tidy(path: &Path, scan: &Scan, length: usize, recovery: &mut Recovery) -> io:
         file.set_len(scan.valid as u64)?;
     }
     Ok(())
+}
+
+/// A name for a file that is kept aside, which no file before it has: numbers of files begin anew when none is left.
+fn free_name(path: &Path) -> PathBuf {
+    let names = (2..).map(|n: u32| path.with_extension(format!("{n}.damaged")));
+    std::iter::once(path.with_extension("damaged"))
+        .chain(names)
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| path.with_extension("damaged"))
 }
 
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -104,8 +104,16 @@ fn history() -> Vec<Entry> {
                         entries.push(Entry::Resolved(attempt, UnixMillis(10), cost));
                     }
                 }
-                _ => {
+                5 | 6 => {
                     entries.push(Entry::Dispatched(attempt));
+                    entries.push(Entry::Settled(settlement(n, number)));
+                }
+                _ => {
+                    // In one record, with or without another one before.
+                    if n.is_multiple_of(2) {
+                        entries.pop();
+                    }
+                    entries.push(Entry::Sent(opening(n, number)));
                     entries.push(Entry::Settled(settlement(n, number)));
                 }
             }

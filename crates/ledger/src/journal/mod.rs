@@ -179,14 +179,14 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes the beginning of an attempt, all of it in one write, unless new ones are refused.
-    pub(crate) fn append_opening(&self, entries: &[Written<'_>]) -> Result<u64> {
+    /// Writes the beginning of an attempt, unless new ones are refused.
+    pub(crate) fn append_opening(&self, entry: Written<'_>) -> Result<u64> {
         let mut writer = self.writer.lock();
         if let Some(refusal) = self.refusal(&writer) {
             return Err(refusal.to_error());
         }
         crash_point("before-open-write");
-        let written = self.write(&mut writer, entries);
+        let written = self.write(&mut writer, entry);
         drop(writer);
         crash_point("after-open-write");
         let number = written.map_err(|_| self.refusal_now().to_error())?;
@@ -202,9 +202,9 @@ impl Journal {
             return Err(Refusal::Unavailable.to_error());
         }
         // The first failure breaks the file. What is left is a new one, in the reserve when the disk is full.
-        let mut written = self.write(&mut writer, &[entry]);
+        let mut written = self.write(&mut writer, entry);
         if written.is_err() {
-            written = self.write(&mut writer, &[entry]);
+            written = self.write(&mut writer, entry);
         }
         let is_too_long = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
         if written.as_ref().is_err_and(|error| !is_too_long(error))
@@ -239,10 +239,10 @@ impl Journal {
         self.writer.lock().last
     }
 
-    /// Writes records next to each other, in one write. Says the number of the last.
-    fn write(&self, writer: &mut Writer, entries: &[Written<'_>]) -> io::Result<u64> {
+    /// Writes a record. Says its number.
+    fn write(&self, writer: &mut Writer, entry: Written<'_>) -> io::Result<u64> {
         let mut buffer = std::mem::take(&mut writer.buffer);
-        let written = self.write_with(writer, entries, &mut buffer);
+        let written = self.write_with(writer, entry, &mut buffer);
         buffer.clear();
         writer.buffer = buffer;
         written
@@ -251,7 +251,7 @@ impl Journal {
     fn write_with(
         &self,
         writer: &mut Writer,
-        entries: &[Written<'_>],
+        entry: Written<'_>,
         buffer: &mut Vec<u8>,
     ) -> io::Result<u64> {
         // The reserve is written to its end, however short files are: on a full disk there is no next one.
@@ -265,27 +265,22 @@ impl Journal {
         let Some(segment) = &mut writer.current else {
             return Err(io::Error::other("no journal file"));
         };
-        let mut next = writer.next;
-        for entry in entries {
-            let start = buffer.len();
-            segment.header.frame(next, *entry, buffer);
-            if buffer.len() - start > FRAME + LONGEST {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "an entry is too long",
-                ));
-            }
-            next += 1;
+        let number = writer.next;
+        segment.header.frame(number, entry, buffer);
+        if buffer.len() > FRAME + LONGEST {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an entry is too long",
+            ));
         }
-        let (rows, number) = (next - writer.next, next - 1);
         // A number is used once, whatever becomes of the write: a failed one may have left its bytes behind.
-        writer.next = next;
+        writer.next += 1;
         match segment.file.append(buffer) {
             Ok(()) => {
                 segment.end += buffer.len() as u64;
-                segment.unsynced += rows;
+                segment.unsynced += 1;
                 writer.last = number;
-                self.waiting_rows.fetch_add(rows, Ordering::Relaxed);
+                self.waiting_rows.fetch_add(1, Ordering::Relaxed);
                 self.waiting_bytes
                     .fetch_add(buffer.len() as u64, Ordering::Relaxed);
                 Ok(number)

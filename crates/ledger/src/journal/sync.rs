@@ -113,7 +113,7 @@ impl Journal {
         }
         self.rotate(writer)?;
         for entry in &entries {
-            self.write(writer, &[entry.into()])?;
+            self.write(writer, entry.into())?;
         }
         let Some(current) = writer.current.as_mut() else {
             return Err(io::Error::other("no journal file"));
@@ -148,7 +148,7 @@ impl Journal {
         }
         self.rotate(writer)?;
         while let Some(entry) = writer.parked.pop_front() {
-            if let Err(error) = self.write(writer, &[(&entry).into()]) {
+            if let Err(error) = self.write(writer, (&entry).into()) {
                 writer.parked.push_front(entry);
                 return Err(error);
             }

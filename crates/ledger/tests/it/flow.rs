@@ -51,11 +51,14 @@ fn what_was_left_open_is_released_or_unknown_until_it_is_resolved() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryLedger::default());
     let ledger = open(folder.path(), &store);
-    for n in 0..6 {
+    for n in 0..4 {
         ledger.begin(&opening(n)).unwrap();
     }
-    for n in 2..6 {
+    for n in 2..4 {
         ledger.dispatched(&id(n)).unwrap();
+    }
+    for n in 4..6 {
+        ledger.dispatch(&opening(n)).unwrap();
     }
     ledger.settle(&settlement(5)).wait().unwrap();
     drop(ledger);

@@ -55,6 +55,10 @@ impl Attempt {
                 *known = Some(Self::open(opening.clone()));
                 Ok(Step::Changed)
             }
+            (known, Entry::Sent(opening)) => {
+                let attempt = known.insert(Self::open(opening.clone()));
+                Ok(attempt.step(AttemptState::Dispatched))
+            }
             (None, _) => Err("nothing is known of its beginning"),
         }
     }
@@ -65,12 +69,17 @@ impl Attempt {
         match (entry, self.state) {
             (Entry::Opened(opening), _) if *opening == self.opening => Ok(Step::Repeated),
             (Entry::Opened(_), _) => Err("another attempt has this id"),
+            (Entry::Sent(opening), _) if *opening != self.opening => {
+                Err("another attempt has this id")
+            }
 
             // ## held => dispatched. Late news of it is no news.
-            (Entry::Dispatched(_), Held) => Ok(self.step(Dispatched)),
-            (Entry::Dispatched(_), Dispatched | Settled | Unknown)
+            (Entry::Dispatched(_) | Entry::Sent(_), Held) => Ok(self.step(Dispatched)),
+            (Entry::Dispatched(_) | Entry::Sent(_), Dispatched | Settled | Unknown)
             | (Entry::Released(_), Released) => Ok(Step::Repeated),
-            (Entry::Dispatched(_), Released) => Err("it was released before it was dispatched"),
+            (Entry::Dispatched(_) | Entry::Sent(_), Released) => {
+                Err("it was released before it was dispatched")
+            }
 
             // ## held | dispatched | unknown => settled. What really happened is better than not to know it,
             // so it may still come after recovery has given up; not after somebody has decided.

@@ -110,6 +110,8 @@ pub enum AttemptState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     Opened(Opening),
+    /// Opened and dispatched at once: one record, of which no part can be lost alone.
+    Sent(Opening),
     Dispatched(AttemptId),
     Settled(Settlement),
     Released(AttemptId),
@@ -215,7 +217,7 @@ impl Entry {
     /// The attempt that it speaks of.
     pub fn id(&self) -> &AttemptId {
         match self {
-            Entry::Opened(opening) => &opening.id,
+            Entry::Opened(opening) | Entry::Sent(opening) => &opening.id,
             Entry::Settled(settlement) => &settlement.id,
             Entry::Dispatched(id)
             | Entry::Released(id)

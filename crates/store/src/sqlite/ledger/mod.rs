@@ -163,7 +163,7 @@ impl<'c> Statements<'c> {
         applied: &mut Applied,
     ) -> rusqlite::Result<()> {
         let begins = places.first().and_then(|at| entries.get(*at));
-        if matches!(begins, Some(Entry::Opened(_))) {
+        if matches!(begins, Some(Entry::Opened(_) | Entry::Sent(_))) {
             // Most attempts begin and end within one batch: they are added without being looked for.
             let fresh = advanced(None, entries, places);
             if let Some(attempt) = &fresh.attempt
@@ -226,7 +226,7 @@ fn storable(entry: &Entry) -> Result<(), &'static str> {
     let fits = |n: u64| i64::try_from(n).is_ok();
     let money = |money: Money| i64::try_from(money.nanos()).is_ok();
     let is_storable = match entry {
-        Entry::Opened(opening) => {
+        Entry::Opened(opening) | Entry::Sent(opening) => {
             fits(opening.held_input)
                 && fits(opening.held_output)
                 && opening.held.is_none_or(money)
