@@ -1,12 +1,14 @@
 //! One exchange with a provider.
 
 use std::{
+    fmt,
     future::poll_fn,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, Method, Response, Uri};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tollgate_base::crash_point;
 
 use crate::{
@@ -19,10 +21,12 @@ use crate::{
 };
 
 /// Sends requests over pooled connections. One for each serving thread; cheap to clone within it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     pool: Pool,
     timeouts: Timeouts,
+    /// Whom to trust; without it, whom the machine trusts.
+    trust: Option<TlsConnector>,
 }
 
 /// How long the phases of an exchange may take.
@@ -39,6 +43,16 @@ impl Client {
         Self {
             pool: Pool::default(),
             timeouts,
+            trust: None,
+        }
+    }
+
+    /// Trusts other roots than the machine does.
+    #[must_use]
+    pub fn trusting(self, trust: TlsConnector) -> Self {
+        Self {
+            trust: Some(trust),
+            ..self
         }
     }
 
@@ -63,7 +77,12 @@ impl Client {
             }
         }
         // Apart on the heap: most calls dial nobody, and their state stays small.
-        let connection = Box::pin(connect::open(endpoint, self.timeouts.connect)).await?;
+        let connection = Box::pin(connect::open(
+            endpoint,
+            self.trust.as_ref(),
+            self.timeouts.connect,
+        ))
+        .await?;
         self.exchange(endpoint, connection, &mut outgoing)
             .await
             .map_err(Fault::broken)
@@ -91,5 +110,14 @@ impl Client {
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
         Ok(response)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("pool", &self.pool)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
     }
 }

@@ -14,26 +14,34 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{Endpoint, Fault, connection::Connection, tls};
 
 /// Opens a connection that is ready for a request.
-pub(crate) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Connection, Fault> {
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    trust: Option<&TlsConnector>,
+    limit: Duration,
+) -> Result<Connection, Fault> {
     let timed_out = || Fault::unreachable(&io::Error::from(io::ErrorKind::TimedOut));
-    timeout(limit, dial_and_shake_hands(endpoint))
+    timeout(limit, dial_and_shake_hands(endpoint, trust))
         .await
         .map_err(|_| timed_out())?
 }
 
-async fn dial_and_shake_hands(endpoint: &Endpoint) -> Result<Connection, Fault> {
+async fn dial_and_shake_hands(
+    endpoint: &Endpoint,
+    trust: Option<&TlsConnector>,
+) -> Result<Connection, Fault> {
     let tcp = dial(endpoint)
         .await
         .map_err(|error| Fault::unreachable(&error))?;
     let stream = if endpoint.is_tls() {
         let name = ServerName::try_from(endpoint.host().to_owned())
             .map_err(|_| Fault::tls("its host name is not valid"))?;
-        let tls = tls::connector()?
+        let connector = trust.cloned().map_or_else(tls::connector, Ok)?;
+        let tls = connector
             .connect(name, tcp)
             .await
             .map_err(|error| Fault::tls(&tls_reason(&error)))?;
