@@ -62,13 +62,13 @@ impl Gateway {
         let Some(target) = plan.targets.first() else {
             return Err(Error::internal("A call was planned without a target."));
         };
-        let asker = Asker {
-            caller: caller.clone(),
-            route: call.head.model.clone(),
-            operation: "count_tokens",
-            tags: Vec::new(),
-            at: self.shared.clock.moment(),
-        };
+        let asker = Asker::new(
+            caller,
+            call.head.model.clone(),
+            "count_tokens",
+            Vec::new(),
+            self.shared.clock.moment(),
+        );
         let mut hold = CallHold::admit(&self.shared, &asker, |_| (0, 0))?;
         hold.serve_here();
         let counted_there = match &target.place {

@@ -136,13 +136,8 @@ impl Gateway {
     /// Admits a request that calls no model under the limits of its caller. It counts as a request, and its place
     /// is free again when what comes back is dropped.
     pub fn enter(&self, caller: &Arc<Caller>, operation: &'static str) -> Result<Entered> {
-        let asker = Asker {
-            caller: caller.clone(),
-            route: String::new(),
-            operation,
-            tags: Vec::new(),
-            at: self.shared.clock.moment(),
-        };
+        let at = self.shared.clock.moment();
+        let asker = Asker::new(caller, String::new(), operation, Vec::new(), at);
         let mut hold = CallHold::admit(&self.shared, &asker, |_| (0, 0))?;
         hold.serve_here();
         Ok(Entered(hold))
@@ -247,13 +242,13 @@ impl Gateway {
             let body = self.start_in_background(caller, &call, keeping)?;
             return Ok(Served::accepted(call.dialect, body, snapshot));
         }
-        let asker = Asker {
-            caller: caller.clone(),
-            route: call.head.model.clone(),
-            operation: record.operation,
-            tags: tags::read(&call.headers, Some(&call.raw))?,
-            at: self.shared.clock.moment(),
-        };
+        let asker = Asker::new(
+            caller,
+            call.head.model.clone(),
+            record.operation,
+            tags::read(&call.headers, Some(&call.raw))?,
+            self.shared.clock.moment(),
+        );
         let size = Size::of(
             &call,
             marks,

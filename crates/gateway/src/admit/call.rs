@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tollgate_base::{Moment, Result};
 use tollgate_policy::{
-    admission::{Actual, Demand, Held, LimitStanding, Used},
+    admission::{Actual, Demand, Held, LimitStanding, Row, Used},
     key::Caller,
-    scope::Scope,
+    scope::{Scope, Scopes},
 };
 
 use crate::gateway::Shared;
@@ -21,6 +21,8 @@ pub(crate) struct Asker {
     pub(crate) tags: Vec<(String, String)>,
     /// When the call was admitted: every attempt of it belongs to the windows of this instant.
     pub(crate) at: Moment,
+    /// The circles that the call lies in, whatever serves it.
+    scopes: Scopes,
 }
 
 /// What a call holds of the limits until it has ended.
@@ -30,6 +32,8 @@ pub(crate) struct CallHold {
     held: Option<Held>,
     /// What its attempts used.
     used: Used,
+    /// The ledger's records of them.
+    rows: Vec<Row>,
     is_exact: bool,
     was_sent: bool,
     /// An attempt is under way: until it has ended, nobody knows what it used.
@@ -39,15 +43,43 @@ pub(crate) struct CallHold {
 // === impl Asker ===
 
 impl Asker {
-    /// The circles that the call lies in, whatever serves it.
-    pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = vec![Scope::Gateway, Scope::Key(self.caller.key_id.clone())];
-        scopes.extend(self.caller.team_id.clone().map(Scope::Team));
-        scopes.extend(self.caller.project_id.clone().map(Scope::Project));
-        if !self.route.is_empty() {
-            scopes.push(Scope::Model(self.route.clone()));
+    /// Of a call that is admitted at `at`.
+    pub(crate) fn new(
+        caller: &Arc<Caller>,
+        route: String,
+        operation: &'static str,
+        tags: Vec<(String, String)>,
+        at: Moment,
+    ) -> Self {
+        let mut scopes = vec![Scope::Gateway, Scope::Key(caller.key_id.clone())];
+        scopes.extend(caller.team_id.clone().map(Scope::Team));
+        scopes.extend(caller.project_id.clone().map(Scope::Project));
+        if !route.is_empty() {
+            scopes.push(Scope::Model(route.clone()));
         }
-        scopes
+        Self {
+            caller: caller.clone(),
+            route,
+            operation,
+            tags,
+            at,
+            scopes: scopes.into(),
+        }
+    }
+
+    /// The circles that the call lies in, whatever serves it.
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The circles that an attempt of it lies in, of which `own` are those that the call does not lie in.
+    pub(crate) fn scopes_with(&self, own: &[Scope]) -> Scopes {
+        self.scopes
+            .iter()
+            .chain(own)
+            .cloned()
+            .collect::<Vec<_>>()
+            .into()
     }
 }
 
@@ -62,12 +94,12 @@ impl CallHold {
         mut size: impl FnMut(Precision) -> (u64, u64),
     ) -> Result<Self> {
         let books = &shared.books;
-        let (rules, scopes) = (books.rules(), asker.scopes());
+        let rules = books.rules();
         books.touch(&asker.caller.key_id, asker.at.wall);
         let mut admit = |precision| {
             let (input_tokens, output_tokens) = size(precision);
             let demand = Demand {
-                scopes: &scopes,
+                scopes: asker.scopes().clone(),
                 counts: true,
                 input_tokens,
                 output_tokens,
@@ -83,6 +115,7 @@ impl CallHold {
             shared: shared.clone(),
             held: Some(held.map_err(|refusal| refusal.to_error())?),
             used: Used::default(),
+            rows: Vec::new(),
             is_exact: true,
             was_sent: false,
             is_open: false,
@@ -94,10 +127,7 @@ impl CallHold {
         let books = &self.shared.books;
         let rules = books.rules();
         let at = self.shared.clock.moment();
-        books
-            .admission
-            .standings(&rules, at, &asker.scopes())
-            .limits
+        books.admission.standings(&rules, at, asker.scopes()).limits
     }
 
     /// An attempt begins.
@@ -105,8 +135,8 @@ impl CallHold {
         self.is_open = true;
     }
 
-    /// The attempt ended, and this is what it used.
-    pub(crate) fn end(&mut self, actual: Actual) {
+    /// The attempt ended: this is what it used, and the ledger's record of it.
+    pub(crate) fn end(&mut self, actual: Actual, row: Option<Row>) {
         self.is_open = false;
         let (used, is_exact) = match actual {
             Actual::Nothing => return,
@@ -114,6 +144,7 @@ impl CallHold {
             Actual::AtLeast(used) => (used, false),
         };
         self.was_sent = true;
+        self.rows.extend(row);
         self.is_exact &= is_exact;
         self.used.input_tokens = self.used.input_tokens.saturating_add(used.input_tokens);
         self.used.output_tokens = self.used.output_tokens.saturating_add(used.output_tokens);
@@ -137,7 +168,7 @@ impl Drop for CallHold {
             (true, true) => Actual::Exact(self.used),
             (true, false) => Actual::AtLeast(self.used),
         };
-        held.settle(self.shared.clock.moment(), actual);
+        held.book(self.shared.clock.moment(), actual, &self.rows);
     }
 }
 

@@ -198,18 +198,15 @@ impl Bid<'_> {
 
     /// The provider is told the largest output where something depends on its being kept.
     fn admitted(&self, booking: Booking, output: u64) -> Admitted {
-        let mut scopes = self.asker.scopes();
-        scopes.push(Scope::Provider(self.target.place.name().to_owned()));
-        scopes.push(Scope::Model(self.target.name()));
+        let own = [
+            Scope::Provider(self.target.place.name().to_owned()),
+            Scope::Model(self.target.name()),
+        ];
+        let rules = self.attempt.gateway.shared.books.rules();
         let is_bound = output < self.output
             || self.size.is_bounded_by_key()
-            || self
-                .attempt
-                .gateway
-                .shared
-                .books
-                .rules()
-                .bound_output(&scopes);
+            || rules.bound_output(self.asker.scopes())
+            || rules.bound_output(&own);
         Admitted {
             booking,
             max_output: (is_bound && self.size.exceeds(output) && output > 0).then_some(output),

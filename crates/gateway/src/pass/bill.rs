@@ -171,12 +171,8 @@ impl Gateway {
         model: Option<&str>,
         tags: Vec<(String, String)>,
     ) -> Asker {
-        Asker {
-            caller: caller.clone(),
-            route: model.unwrap_or_default().to_owned(),
-            operation: operation.name(),
-            tags,
-            at: self.shared.clock.moment(),
-        }
+        let route = model.unwrap_or_default().to_owned();
+        let at = self.shared.clock.moment();
+        Asker::new(caller, route, operation.name(), tags, at)
     }
 }
