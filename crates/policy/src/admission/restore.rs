@@ -10,6 +10,9 @@
 //!    is flushed now.
 //! 3. [`Restoration::finish`] asks for the figures, and as of which record they are. What ended meanwhile, or ends
 //!    later, counts when its record is a later one; an earlier one is in the figures, and only the hold ends.
+//!
+//! Between a record and the end of its hold both count: a moment for an attempt; for a call that is tried again, what
+//! its first attempts used, until it ends. That errs on the wall's side.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -71,7 +71,7 @@ impl Event {
             }
             _ => u64::from(self.asked.counts && self.known(made).next().is_some()),
         };
-        let told_at = made.at - ms(PART) * self.parts_before(made);
+        let told_at = made.at.saturating_sub(ms(PART) * self.parts_before(made));
         if self.is_gone(made) {
             return vec![(told_at, told)];
         }
