@@ -88,6 +88,8 @@ pub(super) enum Hold {
 pub(super) struct End<'a> {
     /// When the call was admitted.
     admitted: UnixMillis,
+    /// When it ends, as rates see it.
+    now: Duration,
     /// `None` when it was dropped.
     wall: Option<UnixMillis>,
     actual: Actual,
@@ -100,6 +102,7 @@ pub(super) struct End<'a> {
 pub(super) struct Waiting {
     hold: Hold,
     admitted: UnixMillis,
+    now: Duration,
     wall: Option<UnixMillis>,
     actual: Actual,
     rows: Vec<Row>,
@@ -136,6 +139,7 @@ impl Held {
             };
             let end = End {
                 admitted: call.wall,
+                now: state.now,
                 wall: at.map(|at| at.wall),
                 actual,
                 rows,
@@ -183,7 +187,6 @@ impl Hold {
                 slot,
                 amount,
             } => {
-                let now = state.now;
                 let rate = state.rates.counter(&limit.counter, || Sliding::new(*span));
                 if rate.origin.is_asked() {
                     state.waiting.push(Waiting::new(self, end));
@@ -192,7 +195,7 @@ impl Hold {
                 let known = rate.origin.known(end.admitted, end.rows);
                 let used = end.actual.of(limit.rule.measure, *amount);
                 let used = used.saturating_sub(known.of(limit.rule.measure));
-                rate.settle(*slot, *amount, used, now);
+                rate.settle(*slot, *amount, used, end.now);
                 Vec::new()
             }
             Hold::Money {
@@ -224,6 +227,7 @@ impl Waiting {
         Self {
             hold,
             admitted: end.admitted,
+            now: end.now,
             wall: end.wall,
             actual: end.actual,
             rows: end.rows.to_vec(),
@@ -237,6 +241,7 @@ impl Waiting {
     pub(super) fn end(self, state: &mut State) -> Vec<Crossing> {
         let end = End {
             admitted: self.admitted,
+            now: self.now,
             wall: self.wall,
             actual: self.actual,
             rows: &self.rows,

@@ -36,7 +36,7 @@ impl Patient {
                 let ends = ends.clone();
                 tokio::spawn(async move {
                     let mut request = [0; 4096];
-                    stream.read(&mut request).await.unwrap();
+                    assert!(stream.read(&mut request).await.unwrap() > 0);
                     stream.write_all(BEGIN.as_bytes()).await.unwrap();
                     ends.notified().await;
                     stream.write_all(END.as_bytes()).await.unwrap();

@@ -165,3 +165,22 @@ fn a_ledger_that_does_not_answer_changes_nothing() {
     assert_eq!((now.posted, now.held), (dollars("0.10"), dollars("0.30")));
     drop(open);
 }
+
+/// It counts from its end, not from when its limit is told of the past.
+#[test]
+fn what_a_call_used_beyond_its_hold_while_its_limit_is_made_counts_from_its_end() {
+    let admission = Admission::default();
+    let none = enforce(&admission, Rules::default(), "0", 0);
+    let scopes = [key("k")];
+    let open = admission.admit(&none, start(), &call(&scopes)).unwrap();
+    let rules = Arc::new(limited(vec![limit("t", key("k"), "tokens-per-day", 100)]));
+    let new = admission.begin(&rules, start());
+    open.book(start(), Actual::Exact(tokens(8, 0)), &[row(1)]);
+    let later = at(Duration::from_mins(25));
+    drop(admission.admit(&rules, later, &call(&scopes)));
+    new.finish(answer("0", 0)).unwrap();
+    let standing = &admission.all_standings(&rules, later).limits[0];
+    assert_eq!(standing.used, 8);
+    // A day and the ten minutes of a slot after the start.
+    assert_eq!(standing.resets_in, Duration::from_mins(24 * 60 + 10 - 25));
+}
