@@ -5,25 +5,21 @@
 //! A rule is made in three steps (its counters begin, the ledger is flushed, the counters are told), and anything may
 //! happen in between. From then on it counts what the list says, as if it had always been there.
 
-mod list;
-
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use self::list::{Event, Made, Written, asks, figures, span};
-use super::*;
-use crate::{
-    admission::{Frees, RefusedBy, Restoration, Row},
-    ledger::{Figures, Posted},
-    rules::{Side, Span},
+use super::{
+    list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
+    *,
 };
+use crate::admission::{Frees, RefusedBy, Restoration, Row};
 
 #[derive(Clone, Debug)]
 enum Op {
-    Call(Asked),
+    Call(Place, Asked),
     /// A call, by somebody who read the rules before they changed.
-    LateCall(Asked),
+    LateCall(Place, Asked),
     /// One of the open calls ends.
     End(usize, End),
     /// The ledger has how one of the open calls ends; its hold has not ended yet.
@@ -48,26 +44,15 @@ enum Op {
     Resize(usize, u64),
 }
 
+/// Where a call comes from and goes to.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct Place {
     /// The key `a`, in the team; else `b`, in none.
     in_team: bool,
     /// Whether the attempt goes to the model that has limits of its own.
     to_model: bool,
-    counts: bool,
-    input: u64,
-    output: u64,
-    money: Option<u64>,
     /// How long the call took from its look at the clock to the counters.
     late: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Exact(u64, u64, u64),
-    AtLeast(u64, u64, u64),
-    Nothing,
-    Dropped,
 }
 
 const DAY: u64 = 86_400_000;
@@ -144,10 +129,6 @@ fn rules(sizes: &[u64]) -> (Vec<LimitRule>, Vec<BudgetRule>) {
     (limits.collect(), budgets.collect())
 }
 
-fn nanos(nanos: u64) -> Money {
-    Money::from_nanos(i128::from(nanos))
-}
-
 // === the run ===
 
 struct Run {
@@ -177,7 +158,7 @@ impl Run {
         let in_force = InForce::new(&sizes, &on);
         let admission = Admission::default();
         let restoration = admission.begin(&in_force.rules, start());
-        let told = restoration.finish(|scope, borders| Ok(figures(&[], scope, borders, 0)));
+        let told = restoration.finish(|_, borders| Ok(figures([].iter(), borders, 0)));
         assert_eq!(told.unwrap(), []);
         Self {
             admission,
@@ -242,7 +223,7 @@ impl Run {
         })
     }
 
-    fn call(&mut self, asked: Asked, is_late: bool) -> Result<(), TestCaseError> {
+    fn call(&mut self, place: Place, asked: Asked, is_late: bool) -> Result<(), TestCaseError> {
         // Nobody is late by two changes: a rule that goes already need not know of who does not know it yet.
         let is_leaving = |making: &Making| (0..RULES).any(|rule| self.on[rule] && !making.on[rule]);
         if is_late && self.making.as_ref().is_some_and(is_leaving) {
@@ -258,11 +239,11 @@ impl Run {
             limits,
             budgets,
         } = in_force.clone();
-        let mut scopes = vec![Scope::Gateway, key(if asked.in_team { "a" } else { "b" })];
-        if asked.in_team {
+        let mut scopes = vec![Scope::Gateway, key(if place.in_team { "a" } else { "b" })];
+        if place.in_team {
             scopes.push(Scope::Team("t".to_owned()));
         }
-        if asked.to_model {
+        if place.to_model {
             scopes.push(Scope::Model("m".to_owned()));
         }
         let demand = Demand {
@@ -272,7 +253,7 @@ impl Run {
             output_tokens: asked.output,
             money: asked.money.map(nanos),
         };
-        let at = self.moment(asked.late);
+        let at = self.moment(place.late);
         let before = everything(&self.admission);
         match self.admission.admit(&rules, at, &demand) {
             Ok(held) => {
@@ -284,7 +265,7 @@ impl Run {
                 }
                 self.events.push(Event {
                     asked,
-                    scopes,
+                    scopes: demand.scopes,
                     begin: self.seen,
                     wall: self.wall,
                     rows: Vec::new(),
@@ -608,7 +589,10 @@ impl Run {
             }
         }
         let (events, restoration) = (&self.events, making.restoration);
-        let told = restoration.finish(|scope, borders| Ok(figures(events, scope, borders, as_of)));
+        let told = restoration.finish(|scope, borders| {
+            let events = events.iter().filter(|event| event.scopes.contains(scope));
+            Ok(figures(events, borders, as_of))
+        });
         assert_eq!(told.unwrap(), []);
         (self.on, self.made) = (making.on, making.made);
         self.resized = true;
@@ -670,27 +654,27 @@ impl Run {
 
 // === the sequences ===
 
-fn asked() -> impl Strategy<Value = Asked> {
-    (
-        any::<bool>(),
-        any::<bool>(),
+fn call() -> impl Strategy<Value = (Place, Asked)> {
+    let late = prop_oneof![3 => Just(0_u64), 1 => 0_u64..300];
+    let place = (any::<bool>(), any::<bool>(), late);
+    let place = place.prop_map(|(in_team, to_model, late)| Place {
+        in_team,
+        to_model,
+        late,
+    });
+    let asked = (
         prop::bool::weighted(0.9),
         0_u64..60,
         0_u64..60,
         prop::option::weighted(0.8, 0_u64..60),
-        prop_oneof![3 => Just(0_u64), 1 => 0_u64..300],
-    )
-        .prop_map(
-            |(in_team, to_model, counts, input, output, money, late)| Asked {
-                in_team,
-                to_model,
-                counts,
-                input,
-                output,
-                money,
-                late,
-            },
-        )
+    );
+    let asked = asked.prop_map(|(counts, input, output, money)| Asked {
+        counts,
+        input,
+        output,
+        money,
+    });
+    (place, asked)
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -704,8 +688,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let wait = prop_oneof![0_u64..50, 0_u64..2_000, 0_u64..70_000, 0_u64..DAY];
     let step = prop_oneof![-3_600_000_i64..3_600_000, -40_i64..40];
     let op = prop_oneof![
-        10 => asked().prop_map(Op::Call),
-        1 => asked().prop_map(Op::LateCall),
+        10 => call().prop_map(|(place, asked)| Op::Call(place, asked)),
+        1 => call().prop_map(|(place, asked)| Op::LateCall(place, asked)),
         2 => (any::<usize>(), end.clone()).prop_map(|(which, end)| Op::Write(which, end)),
         1 => (any::<usize>(), 0_u64..30, 0_u64..30)
             .prop_map(|(which, input, output)| Op::Attempt(which, input, output)),
@@ -734,8 +718,8 @@ proptest! {
         let mut run = Run::new(sizes, on);
         for op in ops {
             match op {
-                Op::Call(asked) => run.call(asked, false)?,
-                Op::LateCall(asked) => run.call(asked, true)?,
+                Op::Call(place, asked) => run.call(place, asked, false)?,
+                Op::LateCall(place, asked) => run.call(place, asked, true)?,
                 Op::End(which, end) => run.end(which, end),
                 Op::Write(which, end) => run.write(which, end),
                 Op::Attempt(which, input, output) => run.attempt(which, input, output),

@@ -2,11 +2,34 @@
 //! and knows nothing of slots, of accounts or of how a counter is made.
 
 use super::*;
+use crate::{
+    ledger::{Figures, Posted},
+    rules::{Side, Span},
+    scope::Scopes,
+};
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) counts: bool,
+    pub(super) input: u64,
+    pub(super) output: u64,
+    pub(super) money: Option<u64>,
+}
+
+/// How a call ends: with so many tokens in and out, and so much money.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    Exact(u64, u64, u64),
+    AtLeast(u64, u64, u64),
+    Nothing,
+    Dropped,
+}
 
 /// A call that was admitted.
 pub(super) struct Event {
     pub(super) asked: Asked,
-    pub(super) scopes: Vec<Scope>,
+    pub(super) scopes: Scopes,
     /// When it was admitted, by both clocks.
     pub(super) begin: Duration,
     pub(super) wall: u64,
@@ -41,12 +64,17 @@ pub(super) struct Made {
     pub(super) until: u64,
 }
 
+const DAY: u64 = 86_400_000;
 const PART: u64 = DAY / 12;
+
+pub(super) fn nanos(nanos: u64) -> Money {
+    Money::from_nanos(i128::from(nanos))
+}
 
 // === impl Event ===
 
 impl Event {
-    /// Its circles, when a rule of that scope was made.
+    /// Whether it had ended when a rule was made.
     fn is_gone(&self, made: &Made) -> bool {
         self.end.is_some_and(|(_, _, event)| event < made.event)
     }
@@ -148,19 +176,19 @@ pub(super) fn span(span: Span) -> (Duration, Duration) {
 
 // === the ledger ===
 
-/// What the ledger says of a scope, as of its record `as_of`.
-pub(super) fn figures(
-    events: &[Event],
-    scope: &Scope,
+/// What the ledger says of a scope that these events lie in, as of its record `as_of`.
+pub(super) fn figures<'a>(
+    events: impl Iterator<Item = &'a Event> + Clone,
     borders: &[UnixMillis],
     as_of: u64,
 ) -> Figures {
     let mut parts = Vec::new();
     for (from, to) in borders.iter().zip(borders.iter().skip(1)) {
         let mut sum = Posted::default();
-        for event in events.iter().filter(|event| event.scopes.contains(scope)) {
+        let within = events.clone();
+        for event in within.filter(|event| (from.0..to.0).contains(&event.wall)) {
             let known = || event.rows.iter().filter(|row| row.number <= as_of);
-            if (from.0..to.0).contains(&event.wall) && known().next().is_some() {
+            if known().next().is_some() {
                 sum.requests += u64::from(event.asked.counts);
                 sum.input_tokens += known().map(|row| row.input).sum::<u64>();
                 sum.output_tokens += known().map(|row| row.output).sum::<u64>();
