@@ -215,6 +215,20 @@ fn an_hour_of_mixed_load_has_no_wrong_refusal_and_no_wrong_admission() {
     let standings = run.admission.all_standings(&run.rules, run.moment());
     assert!(standings.limits.iter().all(|limit| limit.held == 0));
     assert!(standings.budgets.iter().all(|budget| budget.held.is_zero()));
+    // What did not happen was not judged.
+    let refused = |word: &str| {
+        let kinds = run.told.iter().filter(|(what, _)| what.contains(word));
+        kinds.map(|(_, count)| count).sum::<u64>()
+    };
+    for kind in [
+        "budget",
+        "per-minute After",
+        "per-day",
+        "per-second",
+        "WithACall",
+    ] {
+        assert!(refused(kind) > 0, "nothing was refused by {kind}");
+    }
     for (what, count) in &run.told {
         println!("{count:>8} {what}");
     }

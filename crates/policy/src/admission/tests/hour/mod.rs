@@ -11,9 +11,11 @@ mod world;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap},
     sync::Arc,
 };
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use self::{
     book::{Book, Counts, Rule, window},
@@ -437,7 +439,7 @@ impl Run {
         let (all, own) = (attempt.all.clone(), attempt.own.clone());
         let ended = self.admit(at, &all, money).and_then(|money| {
             let Some(load) = self.admit(self.moment(), &own, call.wish.whole) else {
-                self.end(money, End::Nothing, at);
+                self.end(money, None, End::Nothing, at);
                 return None;
             };
             Some((money, load))
@@ -450,7 +452,7 @@ impl Run {
             } else {
                 End::Exact(input, output, 0)
             };
-            self.end(call.whole, end, self.moment());
+            self.end(call.whole, None, end, self.moment());
             return;
         };
         (call.money, call.load) = (money, load);
@@ -466,7 +468,7 @@ impl Run {
         let (input, output, cost) = call.wish.attempts[call.attempt].used;
         let (whole, most) = (call.wish.whole, call.wish.attempts[call.attempt].most);
         let now = self.moment();
-        let row = match how {
+        let row_figures = match how {
             How::Exact => (input, output, cost),
             How::AtLeast => (
                 input.max(whole.input),
@@ -477,9 +479,6 @@ impl Run {
         };
         if matches!(how, How::Exact | How::AtLeast) {
             self.written += 1;
-            self.write(call.money, (0, 0, row.2));
-            self.write(call.load, (row.0, row.1, 0));
-            self.write(call.whole, (row.0, row.1, 0));
             call.used = (call.used.0 + input, call.used.1 + output);
         }
         let end = |input, output, cost| match how {
@@ -488,9 +487,23 @@ impl Run {
             How::Nothing => End::Nothing,
             How::Dropped => End::Dropped,
         };
-        self.end(call.money, end(0, 0, cost), now);
-        self.end(call.load, end(input, output, 0), now);
+        let is_written = matches!(how, How::Exact | How::AtLeast);
+        let row = |input, output, money| {
+            is_written.then_some(Written {
+                number: self.written,
+                input,
+                output,
+                money,
+            })
+        };
+        let (of_money, of_tokens) = (
+            row(0, 0, row_figures.2),
+            row(row_figures.0, row_figures.1, 0),
+        );
+        self.end(call.money, of_money, end(0, 0, cost), now);
+        self.end(call.load, of_tokens, end(input, output, 0), now);
         if !is_last {
+            self.change(call.whole, |event| event.rows.extend(of_tokens));
             call.attempt += 1;
             return self.attempt(call);
         }
@@ -502,24 +515,15 @@ impl Run {
             }
             end => end,
         };
-        self.end(call.whole, end, now);
+        self.end(call.whole, of_tokens, end, now);
     }
 
-    fn write(&mut self, event: usize, (input, output, money): (u64, u64, u64)) {
-        let number = self.written;
-        let row = Written {
-            number,
-            input,
-            output,
-            money,
-        };
-        self.change(event, |event| event.rows.push(row));
-    }
-
-    fn end(&mut self, event: usize, end: End, at: Moment) {
+    /// The hold of an event ends, just after its last record was written down.
+    fn end(&mut self, event: usize, row: Option<Written>, end: End, at: Moment) {
         self.happened += 1;
         let held = self.events[event].held.take().unwrap();
-        let rows = self.events[event].rows.iter().map(|row| Row {
+        let rows = self.events[event].rows.iter().chain(&row);
+        let rows = rows.map(|row| Row {
             number: row.number,
             input_tokens: row.input,
             output_tokens: row.output,
@@ -546,6 +550,9 @@ impl Run {
             self.seen = self.seen.max(at.monotonic);
         }
         let ended = Some((self.seen, end, self.happened));
-        self.change(event, |event| event.end = ended);
+        self.change(event, |event| {
+            event.rows.extend(row);
+            event.end = ended;
+        });
     }
 }

@@ -161,7 +161,7 @@ fn sized(id: String, scope: Scope, measure: Measure, rate: u64, dice: &mut Dice)
             let bursts = if span == Span::Second { 4 } else { 1 };
             rate * tokens * seconds * bursts
         }
-        Measure::Concurrent => rate * 40,
+        Measure::Concurrent => rate * 25,
         Measure::LargestRequest => 9_000,
     };
     LimitRule {
@@ -251,7 +251,7 @@ pub(super) fn rules(dice: &mut Dice, rate: u64) -> (Vec<LimitRule>, Vec<BudgetRu
         let hour = share.max(1) * 3_600 * 12_000;
         let zones = ["UTC", "Asia/Kolkata", "America/Sao_Paulo"];
         budgets.push(BudgetRule {
-            limit: nanos(hour * (30 + dice.below(120)) / 100),
+            limit: nanos(hour * (15 + dice.below(60)) / 100),
             period: Period::ALL[n % 4].1,
             hard: n % 5 != 4,
             zone: zones[n % 3].to_owned(),
