@@ -178,7 +178,7 @@ pub(super) fn span(span: Span) -> (Duration, Duration) {
 
 /// What the ledger says of a scope that these events lie in, as of its record `as_of`.
 pub(super) fn figures<'a>(
-    events: impl Iterator<Item = &'a Event> + Clone,
+    events: &(impl Iterator<Item = &'a Event> + Clone),
     borders: &[UnixMillis],
     as_of: u64,
 ) -> Figures {

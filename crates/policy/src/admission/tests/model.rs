@@ -158,7 +158,7 @@ impl Run {
         let in_force = InForce::new(&sizes, &on);
         let admission = Admission::default();
         let restoration = admission.begin(&in_force.rules, start());
-        let told = restoration.finish(|_, borders| Ok(figures([].iter(), borders, 0)));
+        let told = restoration.finish(|_, borders| Ok(figures(&[].iter(), borders, 0)));
         assert_eq!(told.unwrap(), []);
         Self {
             admission,
@@ -591,7 +591,7 @@ impl Run {
         let (events, restoration) = (&self.events, making.restoration);
         let told = restoration.finish(|scope, borders| {
             let events = events.iter().filter(|event| event.scopes.contains(scope));
-            Ok(figures(events, borders, as_of))
+            Ok(figures(&events, borders, as_of))
         });
         assert_eq!(told.unwrap(), []);
         (self.on, self.made) = (making.on, making.made);

@@ -98,7 +98,7 @@ impl Run {
         let as_of = self.written;
         let told = making
             .restoration
-            .finish(|scope, borders| Ok(figures(self.events_of(scope), borders, as_of)));
+            .finish(|scope, borders| Ok(figures(&self.events_of(scope), borders, as_of)));
         told.unwrap();
         (self.on, self.rules) = (making.on, making.rules);
         if let Some((which, rule)) = making.changed {

@@ -19,7 +19,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use self::{
     book::{Book, Counts, Rule, window},
-    world::{Dice, How, Wish, rules, wish},
+    world::{Dice, How, Wish, budgets, limits, wish},
 };
 use super::{
     list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
@@ -72,6 +72,14 @@ struct Making {
     on: Vec<bool>,
 }
 
+/// A rule that refuses.
+#[derive(Clone, Copy, Debug)]
+struct InTheWay {
+    book: usize,
+    /// When it no longer does; `None` where waiting does not help.
+    until: Option<Duration>,
+}
+
 struct Run {
     dice: Dice,
     admission: Admission,
@@ -119,7 +127,7 @@ fn asks_of(demand: &Demand, measure: Measure) -> u64 {
 impl Run {
     fn new(seed: u64, rate: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let (limits, budgets) = rules(&mut dice, rate);
+        let (limits, budgets) = (limits(&mut dice, rate), budgets(&mut dice, rate));
         let limits = limits.into_iter().map(Rule::Limit);
         let rules = limits.chain(budgets.into_iter().map(Rule::Budget));
         let books: Vec<Book> = rules
@@ -162,7 +170,7 @@ impl Run {
         };
         run.rules = run.in_force(&run.on, None);
         let new = run.admission.begin(&run.rules, run.moment());
-        new.finish(|_, borders| Ok(figures([].iter(), borders, 0)))
+        new.finish(|_, borders| Ok(figures(&[].iter(), borders, 0)))
             .unwrap();
         run
     }
@@ -256,13 +264,8 @@ impl Run {
         }
     }
 
-    /// Every rule that refuses, and when it would no longer: `None` where waiting does not help.
-    fn standing_in_the_way(
-        &mut self,
-        at: Moment,
-        scopes: &Scopes,
-        asked: &Asked,
-    ) -> Vec<(usize, Option<Duration>)> {
+    /// Every rule that refuses.
+    fn standing_in_the_way(&mut self, at: Moment, scopes: &Scopes, asked: &Asked) -> Vec<InTheWay> {
         let (seen, now) = (self.seen, self.seen.max(at.monotonic));
         let mut found = Vec::new();
         for scope in scopes.iter() {
@@ -278,10 +281,11 @@ impl Run {
                         let limit = rule.limit_at(at.wall);
                         let needed = asked.money.map(|needed| nanos(spent + needed));
                         let is_beyond = needed.is_some_and(|needed| needed > limit);
-                        (rule.hard && (is_beyond || limit.is_zero())).then_some(None)
+                        (rule.hard && (is_beyond || limit.is_zero()))
+                            .then_some(InTheWay { book, until: None })
                     }
                 };
-                found.extend(stands.map(|until| (book, until)));
+                found.extend(stands);
             }
         }
         found
@@ -293,28 +297,23 @@ impl Run {
         rule: &LimitRule,
         asked: &Asked,
         now: Duration,
-    ) -> Option<Option<Duration>> {
+    ) -> Option<InTheWay> {
         let needed = asks(asked, rule.measure);
-        let book = &self.books[book];
-        if needed == 0 || book.used(now) + needed <= rule.most {
+        let counts = &self.books[book];
+        if needed == 0 || counts.used(now) + needed <= rule.most {
             return None;
         }
-        Some(match rule.measure {
+        let until = match rule.measure {
             Measure::Requests(_) | Measure::Tokens(..) if needed <= rule.most => {
-                Some(book.falls_to(rule.most - needed, now))
+                Some(counts.falls_to(rule.most - needed, now))
             }
             _ => None,
-        })
+        };
+        Some(InTheWay { book, until })
     }
 
     /// The rule that is told stands in the way, with the figures of the list, and no other stands there longer.
-    fn judge(
-        &mut self,
-        refusal: &Refusal,
-        stands: &[(usize, Option<Duration>)],
-        at: Moment,
-        demand: &Demand,
-    ) {
+    fn judge(&mut self, refusal: &Refusal, stands: &[InTheWay], at: Moment, demand: &Demand) {
         let (id, what) = match &refusal.rule {
             RefusedBy::Limit {
                 standing, frees, ..
@@ -332,8 +331,8 @@ impl Run {
         };
         let told = stands
             .iter()
-            .find(|(book, _)| self.books[*book].rule.id() == id);
-        let Some((book, until)) = told else {
+            .find(|stands| self.books[stands.book].rule.id() == id);
+        let Some(&InTheWay { book, until }) = told else {
             panic!("wrongly refused by {refusal:?}; in the way are {stands:?}");
         };
         let now = self.seen.max(at.monotonic);
@@ -343,7 +342,7 @@ impl Run {
             } => {
                 let used = standing.used + standing.held;
                 if standing.measure != Measure::LargestRequest {
-                    assert_eq!(used, self.books[*book].used(now), "{standing:?}");
+                    assert_eq!(used, self.books[book].used(now), "{standing:?}");
                 }
                 let wait = until.map(|until| until.saturating_sub(at.monotonic));
                 match frees {
@@ -356,21 +355,19 @@ impl Run {
                     self.wait_succeeds(after, stands, at, demand);
                 }
             }
-            RefusedBy::Budget { standing, .. } => self.compare_budget(*book, standing, at.wall.0),
+            RefusedBy::Budget { standing, .. } => self.compare_budget(book, standing, at.wall.0),
         }
         self.tell(&what);
     }
 
     /// A nanosecond before the wait is over, the call is still refused; then it is admitted, or calls that are open
     /// stand in its way.
-    fn wait_succeeds(
-        &self,
-        wait: Duration,
-        stands: &[(usize, Option<Duration>)],
-        at: Moment,
-        demand: &Demand,
-    ) {
-        let last = stands.iter().filter_map(|(_, until)| *until).max().unwrap();
+    fn wait_succeeds(&self, wait: Duration, stands: &[InTheWay], at: Moment, demand: &Demand) {
+        let last = stands
+            .iter()
+            .filter_map(|stands| stands.until)
+            .max()
+            .unwrap();
         assert_eq!(
             wait,
             last.saturating_sub(at.monotonic),

@@ -172,10 +172,9 @@ fn sized(id: String, scope: Scope, measure: Measure, rate: u64, dice: &mut Dice)
     }
 }
 
-/// Every kind of limit and budget, on every kind of scope.
-pub(super) fn rules(dice: &mut Dice, rate: u64) -> (Vec<LimitRule>, Vec<BudgetRule>) {
+/// Every kind of limit, on every kind of scope.
+pub(super) fn limits(dice: &mut Dice, rate: u64) -> Vec<LimitRule> {
     let mut limits = Vec::new();
-    let mut budgets = Vec::new();
     let mut add = |dice: &mut Dice, scope: Scope, measure: Measure, share: u64| {
         let id = format!("l{}", limits.len());
         limits.push(sized(id, scope, measure, share.max(1), dice));
@@ -245,6 +244,12 @@ pub(super) fn rules(dice: &mut Dice, rate: u64) -> (Vec<LimitRule>, Vec<BudgetRu
             rate / ROUTES,
         );
     }
+    limits
+}
+
+/// Every kind of budget, on every kind of scope.
+pub(super) fn budgets(dice: &mut Dice, rate: u64) -> Vec<BudgetRule> {
+    let mut budgets = Vec::new();
     let mut budget = |dice: &mut Dice, scope: Scope, share: u64| {
         let n = budgets.len();
         // An hour at the mean of what a call costs.
@@ -278,5 +283,5 @@ pub(super) fn rules(dice: &mut Dice, rate: u64) -> (Vec<LimitRule>, Vec<BudgetRu
             rate / PROVIDERS,
         );
     }
-    (limits, budgets)
+    budgets
 }
