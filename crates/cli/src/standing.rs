@@ -1,6 +1,8 @@
 //! How budgets stand, computed from the ledger the way the service does at its start: what is booked in the present
 //! window, and what open attempts hold.
 
+use std::sync::Arc;
+
 use tollgate_base::{Clock as _, Moment, Result, SystemClock};
 use tollgate_policy::{
     account::Accounts,
@@ -13,7 +15,7 @@ use crate::{cmd::serve::books, desk::Desk, ledger::Reading};
 
 /// Budgets and limits with their counters, of this moment.
 pub(crate) struct Standing {
-    rules: Rules,
+    rules: Arc<Rules>,
     admission: Admission,
     at: Moment,
     /// What open attempts hold: it is given back when this is dropped.
@@ -22,12 +24,12 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(crate) fn of(desk: &Desk, accounts: &Accounts, ledger: &Reading) -> Result<Self> {
-        let rules = books::rules(&desk.config, accounts)?;
+        let rules = Arc::new(books::rules(&desk.config, accounts)?);
         let at = SystemClock.moment();
         let admission = Admission::default();
-        admission.restore(&rules, at, |scope, from, to| {
-            ledger.store.posted(scope, from, to)
-        })?;
+        admission
+            .begin(&rules, at)
+            .finish(|scope, borders| ledger.store.figures(scope, borders))?;
         // A hold counts against budgets alone: how many calls run at once, only the service knows.
         let budgets = desk.config.budgets.iter().cloned();
         let own = accounts.budgets.values().map(|budget| budget.value.clone());
@@ -41,7 +43,7 @@ impl Standing {
             ledger.each(&filter, |listed| {
                 let opening = &listed.attempt.opening;
                 let demand = Demand {
-                    scopes: &scopes(opening),
+                    scopes: scopes(opening).into(),
                     counts: false,
                     input_tokens: 0,
                     output_tokens: 0,
@@ -69,7 +71,7 @@ impl Standing {
     }
 
     /// Whether a call would be admitted now.
-    pub(crate) fn check(&self, demand: &Demand<'_>) -> Result<(), Box<Refusal>> {
+    pub(crate) fn check(&self, demand: &Demand) -> Result<(), Box<Refusal>> {
         self.admission.check(&self.rules, self.at, demand)
     }
 }

@@ -135,11 +135,10 @@ impl Record {
     /// the whole call is unknown.
     pub(crate) fn booked(&mut self, booked: Option<Booked>) -> Option<Durable> {
         if let Some(hold) = &mut self.hold {
-            hold.end(
-                booked
-                    .as_ref()
-                    .map_or(Actual::Nothing, |booked| booked.actual),
-            );
+            match &booked {
+                Some(booked) => hold.end(booked.actual, booked.row),
+                None => hold.end(Actual::Nothing, None),
+            }
         }
         let booked = booked?;
         self.cost = Some(match (self.cost, booked.cost) {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use tollgate_base::Result;
+use tollgate_base::{Error, Result};
 
 use crate::health::Refusal;
 
@@ -36,7 +36,10 @@ struct Waiting {
 /// The promise that a record survives the loss of power. Dropping it takes nothing back.
 #[derive(Debug)]
 #[must_use = "the record is not durable before this resolves"]
-pub struct Durable(State);
+pub struct Durable {
+    state: State,
+    number: Option<u64>,
+}
 
 #[derive(Debug)]
 enum State {
@@ -84,17 +87,35 @@ impl Commits {
 // === impl Durable ===
 
 impl Durable {
-    pub(crate) fn known(result: Result<()>) -> Self {
-        Self(State::Known(result))
+    pub(crate) fn failed(error: Error) -> Self {
+        Self {
+            state: State::Known(Err(error)),
+            number: None,
+        }
+    }
+
+    pub(crate) fn done(number: u64) -> Self {
+        Self {
+            state: State::Known(Ok(())),
+            number: Some(number),
+        }
     }
 
     pub(crate) fn of(commits: Arc<Commits>, number: u64) -> Self {
-        Self(State::Waits(commits, number))
+        Self {
+            state: State::Waits(commits, number),
+            number: Some(number),
+        }
+    }
+
+    /// The record's number in the journal; `None` when it could not be written down.
+    pub fn number(&self) -> Option<u64> {
+        self.number
     }
 
     /// Waits on this thread.
     pub fn wait(self) -> Result<()> {
-        match self.0 {
+        match self.state {
             State::Known(result) => result,
             State::Waits(commits, number) => {
                 let mut waiting = commits.waiting.lock();
@@ -111,7 +132,7 @@ impl Future for Durable {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &self.0 {
+        match &self.state {
             State::Known(result) => Poll::Ready(result.clone()),
             State::Waits(commits, number) => {
                 let mut waiting = commits.waiting.lock();

@@ -1,6 +1,6 @@
 //! Whom a limit or a budget is for.
 
-use std::fmt;
+use std::{fmt, ops::Deref, sync::Arc};
 
 /// One of the circles that a call lies in. A limit or a budget of a scope covers every call that lies in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +18,12 @@ pub enum Scope {
     /// A provider, by its configured name: the credential that is spent.
     Provider(String),
 }
+
+/// Every circle that a call lies in, shared by all that remembers the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes(Arc<[Scope]>);
+
+// === impl Scope, impl Scopes ===
 
 impl Scope {
     /// Reads `gateway`, or a kind and a name: `team:…`, `project:…`, `key:…`, `model:…`, `provider:…`.
@@ -38,6 +44,20 @@ impl Scope {
             "provider" => Some(Scope::Provider(name)),
             _ => None,
         }
+    }
+}
+
+impl From<Vec<Scope>> for Scopes {
+    fn from(scopes: Vec<Scope>) -> Self {
+        Self(scopes.into())
+    }
+}
+
+impl Deref for Scopes {
+    type Target = [Scope];
+
+    fn deref(&self) -> &[Scope] {
+        &self.0
     }
 }
 

@@ -192,6 +192,16 @@ fn check_against_memory(store: &dyn LedgerStore) {
                 "{scope}"
             );
         }
+        let borders: Vec<_> = (0..4)
+            .map(|day| UnixMillis(1_700_000_000_000 + day * DAY))
+            .collect();
+        let figures = store.figures(&scope, &borders).unwrap();
+        let expected = plain.figures(&scope, &borders).unwrap();
+        assert_eq!(figures.parts, expected.parts, "{scope}");
+        assert_eq!(figures.as_of, store.shipped().unwrap());
+        for (part, span) in figures.parts.iter().zip(borders.windows(2)) {
+            assert_eq!(*part, store.posted(&scope, span[0], span[1]).unwrap());
+        }
     }
 }
 

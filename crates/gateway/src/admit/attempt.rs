@@ -8,7 +8,7 @@ use tollgate_base::{Moment, Money, Provenance, Result, ServiceTier, Usage, crash
 use tollgate_dialect::{Dialect, RawObject, parse_response};
 use tollgate_ledger::Durable;
 use tollgate_policy::{
-    admission::{Actual, Demand, Held, Refusal, Used},
+    admission::{Actual, Demand, Held, Refusal, Row, Used},
     ledger::{AttemptId, AttemptOutcome, Cost, Opening, Settlement},
     retry::{Failure, Sent},
 };
@@ -108,6 +108,8 @@ pub(crate) struct Booked {
     pub(crate) usage: Usage,
     pub(crate) cost: Cost,
     pub(crate) actual: Actual,
+    /// The ledger's record; `None` when it could not be written down.
+    pub(crate) row: Option<Row>,
 }
 
 impl Booking {
@@ -116,14 +118,14 @@ impl Booking {
         let books = &shared.books;
         let rules = books.rules();
         let money = Demand {
-            scopes: offer.scopes.all(),
+            scopes: offer.scopes.all.clone(),
             counts: false,
             input_tokens: 0,
             output_tokens: 0,
             money: offer.money,
         };
         let load = Demand {
-            scopes: offer.scopes.own(),
+            scopes: offer.scopes.own.clone(),
             counts: true,
             input_tokens: offer.input,
             output_tokens: offer.output,
@@ -228,7 +230,7 @@ impl Booking {
     fn end(&mut self, end: End<'_>) -> Option<Booked> {
         let at = self.shared.clock.moment();
         if std::mem::replace(&mut self.state, State::Ended) != State::Dispatched {
-            self.give_back(at, Actual::Nothing, Actual::Nothing);
+            self.give_back(at, Actual::Nothing, Actual::Nothing, None);
             return None;
         }
         crash_point("after-usage");
@@ -266,20 +268,33 @@ impl Booking {
             first_event_ms: self.first_event.map(|at| millis(at - self.began)),
             duration_ms: millis(self.began.elapsed()),
         });
-        self.give_back(at, spent, tokens);
+        let row = durable.number().map(|number| self.row(number, &usage));
+        self.give_back(at, spent, tokens, row);
         self.tell(cost);
         Some(Booked {
             durable,
             usage,
             cost,
             actual: tokens,
+            row,
         })
     }
 
-    fn give_back(&mut self, at: Moment, spent: Actual, tokens: Actual) {
+    /// The ledger's record of the attempt, with the figures that the ledger counts.
+    fn row(&self, number: u64, usage: &Usage) -> Row {
+        let is_exact = usage.provenance == Provenance::Reported;
+        let count = |used: u64, held: u64| if is_exact { used } else { used.max(held) };
+        Row {
+            number,
+            input_tokens: count(usage.input_total(), self.opening.held_input),
+            output_tokens: count(usage.output_total(), self.opening.held_output),
+        }
+    }
+
+    fn give_back(&mut self, at: Moment, spent: Actual, tokens: Actual, row: Option<Row>) {
         for (held, actual) in [(self.money.take(), spent), (self.load.take(), tokens)] {
             let Some(held) = held else { continue };
-            for crossing in held.settle(at, actual) {
+            for crossing in held.book(at, actual, row.as_slice()) {
                 self.shared.books.notify(Notice::Crossed(crossing));
             }
         }

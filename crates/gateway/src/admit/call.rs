@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tollgate_base::{Moment, Result};
 use tollgate_policy::{
-    admission::{Actual, Demand, Held, LimitStanding, Used},
+    admission::{Actual, Demand, Held, LimitStanding, Row, Used},
     key::Caller,
-    scope::Scope,
+    scope::{Scope, Scopes},
 };
 
 use crate::gateway::Shared;
@@ -21,15 +21,16 @@ pub(crate) struct Asker {
     pub(crate) tags: Vec<(String, String)>,
     /// When the call was admitted: every attempt of it belongs to the windows of this instant.
     pub(crate) at: Moment,
-    scopes: Vec<Scope>,
+    /// The circles that the call lies in, whatever serves it.
+    scopes: Scopes,
 }
 
-/// The circles that an attempt lies in: those of its call, and its own behind them.
+/// The circles that an attempt lies in.
 #[derive(Debug)]
 pub(crate) struct AttemptScopes {
-    all: Vec<Scope>,
-    /// How many are those of its call.
-    shared: usize,
+    pub(crate) all: Scopes,
+    /// Those that its call does not lie in.
+    pub(crate) own: Scopes,
 }
 
 /// What a call holds of the limits until it has ended.
@@ -39,6 +40,8 @@ pub(crate) struct CallHold {
     held: Option<Held>,
     /// What its attempts used.
     used: Used,
+    /// The ledger's records of them.
+    rows: Vec<Row>,
     is_exact: bool,
     was_sent: bool,
     /// An attempt is under way: until it has ended, nobody knows what it used.
@@ -68,41 +71,27 @@ impl Asker {
             operation,
             tags,
             at,
-            scopes,
+            scopes: scopes.into(),
         }
     }
 
     /// The circles that the call lies in, whatever serves it.
-    pub(crate) fn scopes(&self) -> &[Scope] {
+    pub(crate) fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 
     /// The circles of an attempt of the call at a target.
     pub(crate) fn scopes_at(&self, provider: &str, model: &str) -> AttemptScopes {
-        let mut all = Vec::with_capacity(self.scopes.len() + 2);
-        all.extend_from_slice(&self.scopes);
-        all.push(Scope::Provider(provider.to_owned()));
+        let mut own = vec![Scope::Provider(provider.to_owned())];
         let target = format!("{provider}/{model}");
         if target != self.route {
-            all.push(Scope::Model(target));
+            own.push(Scope::Model(target));
         }
+        let all: Vec<Scope> = self.scopes.iter().chain(&own).cloned().collect();
         AttemptScopes {
-            all,
-            shared: self.scopes.len(),
+            all: all.into(),
+            own: own.into(),
         }
-    }
-}
-
-// === impl AttemptScopes ===
-
-impl AttemptScopes {
-    pub(crate) fn all(&self) -> &[Scope] {
-        &self.all
-    }
-
-    /// Those that the attempt lies in and its call does not.
-    pub(crate) fn own(&self) -> &[Scope] {
-        self.all.get(self.shared..).unwrap_or_default()
     }
 }
 
@@ -122,7 +111,7 @@ impl CallHold {
         let mut admit = |precision| {
             let (input_tokens, output_tokens) = size(precision);
             let demand = Demand {
-                scopes: asker.scopes(),
+                scopes: asker.scopes().clone(),
                 counts: true,
                 input_tokens,
                 output_tokens,
@@ -138,6 +127,7 @@ impl CallHold {
             shared: shared.clone(),
             held: Some(held.map_err(|refusal| refusal.to_error())?),
             used: Used::default(),
+            rows: Vec::new(),
             is_exact: true,
             was_sent: false,
             is_open: false,
@@ -157,8 +147,8 @@ impl CallHold {
         self.is_open = true;
     }
 
-    /// The attempt ended, and this is what it used.
-    pub(crate) fn end(&mut self, actual: Actual) {
+    /// The attempt ended: this is what it used, and the ledger's record of it.
+    pub(crate) fn end(&mut self, actual: Actual, row: Option<Row>) {
         self.is_open = false;
         let (used, is_exact) = match actual {
             Actual::Nothing => return,
@@ -166,6 +156,7 @@ impl CallHold {
             Actual::AtLeast(used) => (used, false),
         };
         self.was_sent = true;
+        self.rows.extend(row);
         self.is_exact &= is_exact;
         self.used.input_tokens = self.used.input_tokens.saturating_add(used.input_tokens);
         self.used.output_tokens = self.used.output_tokens.saturating_add(used.output_tokens);
@@ -189,7 +180,7 @@ impl Drop for CallHold {
             (true, true) => Actual::Exact(self.used),
             (true, false) => Actual::AtLeast(self.used),
         };
-        held.settle(self.shared.clock.moment(), actual);
+        held.book(self.shared.clock.moment(), actual, &self.rows);
     }
 }
 

@@ -209,7 +209,7 @@ impl Bid<'_> {
                 .shared
                 .books
                 .rules()
-                .bound_output(self.scopes.all());
+                .bound_output(&self.scopes.all);
         Admitted {
             booking,
             max_output: (is_bound && self.size.exceeds(output) && output > 0).then_some(output),

@@ -224,8 +224,8 @@ impl Journal {
         let written = self.append(entry);
         crash_point("after-settle-write");
         match (written, self.config.durability) {
-            (Err(error), _) => Durable::known(Err(error)),
-            (Ok(_), Durability::Process) => Durable::known(Ok(())),
+            (Err(error), _) => Durable::failed(error),
+            (Ok(number), Durability::Process) => Durable::done(number),
             (Ok(number), Durability::Power) => {
                 self.wanted.fetch_max(number, Ordering::AcqRel);
                 self.sync.set();

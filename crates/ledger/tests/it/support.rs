@@ -15,7 +15,8 @@ use tollgate_ledger::{Config, Disk, DiskFile, Ledger, RealDisk};
 use tollgate_policy::{
     ledger::{
         Applied, AttemptFilter, AttemptId, AttemptOutcome, AttemptQuery, AttemptState, Correction,
-        Cost, Entry, LedgerStore, Listed, Opening, Posted, ReportQuery, ReportRow, Settlement,
+        Cost, Entry, Figures, LedgerStore, Listed, Opening, Posted, ReportQuery, ReportRow,
+        Settlement,
     },
     scope::Scope,
 };
@@ -160,6 +161,10 @@ impl LedgerStore for Moody {
 
     fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
         self.inner.posted(scope, from, to)
+    }
+
+    fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {
+        self.inner.figures(scope, borders)
     }
 
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>> {

@@ -10,6 +10,7 @@ use tollgate_base::{Money, UnixMillis};
 use super::{
     calendar::{Borders, NEVER},
     held::Crossing,
+    origin::Origin,
     rules::Budget,
 };
 
@@ -21,6 +22,7 @@ pub(super) struct Account {
     /// which would hand out its money twice.
     forgotten: Option<UnixMillis>,
     touched: Duration,
+    pub(super) origin: Origin,
 }
 
 /// The money of one window.
@@ -98,9 +100,15 @@ impl Account {
         window.sums.doubtful += doubtful;
     }
 
-    /// What was posted in a window before this process began.
-    pub(super) fn restore(&mut self, borders: Borders, posted: Money, now: Duration) {
-        self.window(borders, now).sums.posted += posted;
+    /// Posts what the ledger has for these windows, in the order of time. Of earlier ones nothing is known: a clock
+    /// that is set back opens none of them.
+    pub(super) fn restore(&mut self, windows: &[(Borders, Money)], now: Duration) {
+        for &(borders, posted) in windows {
+            self.window(borders, now).sums.posted += posted;
+        }
+        let known = windows.first().map(|(borders, _)| borders.from.0);
+        let before = known.and_then(|from| from.checked_sub(1)).map(UnixMillis);
+        self.forgotten = self.forgotten.max(before);
     }
 
     /// Books what a call cost instead of its hold, which counted as doubtful or, after a restart, as posted.
@@ -143,7 +151,8 @@ impl Account {
 
     /// Whether the account of a budget that is no longer in force can go.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
-        now.saturating_sub(self.touched) > KEPT
+        !self.origin.is_asked()
+            && now.saturating_sub(self.touched) > KEPT
             && self.windows.values().all(|window| window.open == 0)
     }
 

@@ -46,6 +46,14 @@ impl Calendar {
         })
     }
 
+    /// The window before the one that `instant` lies in, where there is one, and that one.
+    pub(super) fn last_two(&self, instant: UnixMillis) -> Vec<Borders> {
+        let present = self.window(instant);
+        let before = present.from.0.checked_sub(1);
+        let before = before.map(|end| self.window(UnixMillis(end)));
+        before.into_iter().chain([present]).collect()
+    }
+
     fn find(&self, instant: UnixMillis) -> Option<Borders> {
         let timestamp = Timestamp::from_millisecond(i64::try_from(instant.0).ok()?).ok()?;
         let mut first = self.first_day(self.zone.to_datetime(timestamp).date())?;

@@ -8,6 +8,7 @@ use super::{
     State,
     account::Account,
     calendar::Borders,
+    origin::{Known, Row},
     rules::{Budget, Limit},
     sliding::Sliding,
     sync::{Lock, with},
@@ -24,7 +25,8 @@ use crate::{
 #[must_use = "a hold that is dropped counts as a call of which nothing is known"]
 pub struct Held {
     shared: Arc<Lock<State>>,
-    holds: Vec<Hold>,
+    /// Its place among the open calls; `None` when it has ended.
+    place: Option<usize>,
 }
 
 /// What became of a call.
@@ -65,6 +67,7 @@ pub struct Crossing {
 }
 
 /// What a call holds of one rule.
+#[derive(Debug)]
 pub(super) enum Hold {
     Place(Arc<Limit>),
     Rate {
@@ -80,30 +83,69 @@ pub(super) enum Hold {
     },
 }
 
+/// How a call ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'a> {
+    /// When the call was admitted.
+    admitted: UnixMillis,
+    /// When it ends, as rates see it.
+    now: Duration,
+    /// `None` when it was dropped.
+    wall: Option<UnixMillis>,
+    actual: Actual,
+    /// What the ledger has of it.
+    rows: &'a [Row],
+}
+
+/// An end that waits until its counter knows what it began with.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    hold: Hold,
+    admitted: UnixMillis,
+    now: Duration,
+    wall: Option<UnixMillis>,
+    actual: Actual,
+    rows: Vec<Row>,
+}
+
 // === impl Held ===
 
 impl Held {
-    pub(super) fn new(shared: Arc<Lock<State>>, holds: Vec<Hold>) -> Self {
-        Self { shared, holds }
-    }
-
-    /// Ends the call at `at`. Returns the thresholds of budgets that were crossed by it.
-    pub fn settle(mut self, at: Moment, actual: Actual) -> Vec<Crossing> {
-        self.end(Some(at), actual)
-    }
-
-    fn end(&mut self, at: Option<Moment>, actual: Actual) -> Vec<Crossing> {
-        let holds = std::mem::take(&mut self.holds);
-        if holds.is_empty() {
-            return Vec::new();
+    pub(super) fn new(shared: Arc<Lock<State>>, place: usize) -> Self {
+        Self {
+            shared,
+            place: Some(place),
         }
+    }
+
+    /// Ends the call at `at`. Nothing of it is in a ledger. Returns the thresholds of budgets that were crossed by it.
+    pub fn settle(self, at: Moment, actual: Actual) -> Vec<Crossing> {
+        self.book(at, actual, &[])
+    }
+
+    /// As [`Held::settle`], for a call of which the ledger has `rows`. They are written down before this is called.
+    pub fn book(mut self, at: Moment, actual: Actual, rows: &[Row]) -> Vec<Crossing> {
+        self.end(Some(at), actual, rows)
+    }
+
+    fn end(&mut self, at: Option<Moment>, actual: Actual, rows: &[Row]) -> Vec<Crossing> {
+        let Some(place) = self.place.take() else {
+            return Vec::new();
+        };
         with(&self.shared, |state| {
             state.now = state.now.max(at.map_or(Duration::ZERO, |at| at.monotonic));
-            let wall = at.map(|at| at.wall);
-            holds
-                .into_iter()
-                .flat_map(|hold| hold.end(state, wall, actual))
-                .collect()
+            let Some(call) = state.calls.remove(place) else {
+                return Vec::new();
+            };
+            let end = End {
+                admitted: call.wall,
+                now: state.now,
+                wall: at.map(|at| at.wall),
+                actual,
+                rows,
+            };
+            let holds = call.holds.into_iter();
+            holds.flat_map(|hold| hold.end(state, &end)).collect()
         })
     }
 }
@@ -111,23 +153,29 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // Nothing is posted by this, so that no threshold is crossed.
-        self.end(None, Actual::AtLeast(Used::default()));
+        self.end(None, Actual::AtLeast(Used::default()), &[]);
     }
 }
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
-            .field("rules", &self.holds.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Held").finish_non_exhaustive()
     }
 }
 
-// === impl Hold ===
+// === impl Hold, impl Waiting ===
 
 impl Hold {
-    fn end(self, state: &mut State, wall: Option<UnixMillis>, actual: Actual) -> Vec<Crossing> {
+    /// The name of its counter.
+    pub(super) fn counter(&self) -> &Arc<str> {
         match self {
+            Hold::Place(limit) | Hold::Rate { limit, .. } => &limit.counter,
+            Hold::Money { budget, .. } => &budget.counter,
+        }
+    }
+
+    fn end(self, state: &mut State, end: &End<'_>) -> Vec<Crossing> {
+        match &self {
             Hold::Place(limit) => {
                 let open = state.open.counter(&limit.counter, || 0);
                 *open = open.saturating_sub(1);
@@ -139,10 +187,15 @@ impl Hold {
                 slot,
                 amount,
             } => {
-                let used = actual.of(limit.rule.measure, amount);
-                let now = state.now;
-                let rate = state.rates.counter(&limit.counter, || Sliding::new(span));
-                rate.settle(slot, amount, used, now);
+                let rate = state.rates.counter(&limit.counter, || Sliding::new(*span));
+                if rate.origin.is_asked() {
+                    state.waiting.push(Waiting::new(self, end));
+                    return Vec::new();
+                }
+                let known = rate.origin.known(end.admitted, end.rows);
+                let used = end.actual.of(limit.rule.measure, *amount);
+                let used = used.saturating_sub(known.of(limit.rule.measure));
+                rate.settle(*slot, *amount, used, end.now);
                 Vec::new()
             }
             Hold::Money {
@@ -151,10 +204,59 @@ impl Hold {
                 amount,
             } => {
                 let account = state.accounts.counter(&budget.counter, Account::default);
-                account.settle(borders, amount, actual.money(amount));
-                wall.map_or_else(Vec::new, |wall| {
-                    account.crossings(&budget, borders.from, budget.rule.limit_at(wall))
+                if account.origin.is_asked() {
+                    state.waiting.push(Waiting::new(self, end));
+                    return Vec::new();
+                }
+                let booked = if account.origin.known(end.admitted, end.rows).has_rows {
+                    (Money::ZERO, Money::ZERO)
+                } else {
+                    end.actual.money(*amount)
+                };
+                account.settle(*borders, *amount, booked);
+                end.wall.map_or_else(Vec::new, |wall| {
+                    account.crossings(budget, borders.from, budget.rule.limit_at(wall))
                 })
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn new(hold: Hold, end: &End<'_>) -> Self {
+        Self {
+            hold,
+            admitted: end.admitted,
+            now: end.now,
+            wall: end.wall,
+            actual: end.actual,
+            rows: end.rows.to_vec(),
+        }
+    }
+
+    pub(super) fn counter(&self) -> &Arc<str> {
+        self.hold.counter()
+    }
+
+    pub(super) fn end(self, state: &mut State) -> Vec<Crossing> {
+        let end = End {
+            admitted: self.admitted,
+            now: self.now,
+            wall: self.wall,
+            actual: self.actual,
+            rows: &self.rows,
+        };
+        self.hold.end(state, &end)
+    }
+}
+
+impl Known {
+    /// What of a limit is counted already.
+    fn of(self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Tokens(side, _) => side.of(self.input_tokens, self.output_tokens),
+            Measure::Requests(_) | Measure::Concurrent | Measure::LargestRequest => {
+                u64::from(self.has_rows)
             }
         }
     }

@@ -11,11 +11,15 @@
 //! - Counters belong to a rule's id and outlive a change of its size: the next admission sees the new size,
 //!   and what is held keeps its own.
 //!
-//! Nothing here does IO or reads a clock. What a former process used is told by [`Admission::restore`].
+//! - Rules may change at any time. A counter begins with all that its rule would have counted ([`Admission::begin`]).
+//!
+//! Nothing here does IO or reads a clock.
 
 mod account;
 mod calendar;
 mod held;
+mod open;
+mod origin;
 mod refusal;
 mod restore;
 mod rules;
@@ -27,13 +31,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, ptr, sync::Arc, time::Duration};
 
 use tollgate_base::{Moment, Money};
 
 use self::{
     account::Account,
-    held::Hold,
+    held::{Hold, Waiting},
+    open::{OpenCall, OpenCalls},
     rules::{Budget, Concerned, Limit},
     sliding::{Count, Sliding},
     sync::{Lock, with},
@@ -42,18 +47,22 @@ use self::{
 pub use self::{
     calendar::is_zone,
     held::{Actual, Crossing, Held, Used},
+    origin::Row,
     refusal::{Frees, Refusal, RefusedBy},
-    restore::Correction,
+    restore::{Correction, Restoration},
     rules::Rules,
     standing::{BudgetStanding, LimitStanding, Standings},
 };
-use crate::{rules::Measure, scope::Scope};
+use crate::{
+    rules::Measure,
+    scope::{Scope, Scopes},
+};
 
 /// What a call, or one attempt of it, asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Demand<'a> {
+#[derive(Clone, Debug)]
+pub struct Demand {
     /// Every circle that it lies in.
-    pub scopes: &'a [Scope],
+    pub scopes: Scopes,
     /// Whether it counts as a request and takes a place among the concurrent ones.
     pub counts: bool,
     /// An upper bound.
@@ -79,11 +88,20 @@ struct State {
     open: Table<u64>,
     rates: Table<Sliding>,
     accounts: Table<Account>,
+    calls: OpenCalls,
+    /// The rules that were told last. They may not be in force yet; what begins counts under them all the same.
+    told: Option<Arc<Rules>>,
+    /// Counters that know of everything, by their names: those of the rules that were restored last.
+    restored: HashSet<Arc<str>>,
+    /// The number of the last restoration.
+    restoration: u64,
+    /// Ends of calls for counters that are being restored.
+    waiting: Vec<Waiting>,
 }
 
 // === impl Demand, impl Admission ===
 
-impl Demand<'_> {
+impl Demand {
     /// What is asked of budgets.
     fn money(&self) -> Option<Money> {
         self.money.map(|money| money.max(Money::ZERO))
@@ -92,31 +110,18 @@ impl Demand<'_> {
 
 impl Admission {
     /// Holds all that `demand` may use, or nothing.
-    pub fn admit(
-        &self,
-        rules: &Rules,
-        at: Moment,
-        demand: &Demand<'_>,
-    ) -> Result<Held, Box<Refusal>> {
-        let concerned: Vec<&Concerned> = rules.concerning(demand.scopes).collect();
-        if concerned.is_empty() {
-            return Ok(Held::new(self.shared.clone(), Vec::new()));
-        }
-        let holds = with(&self.shared, |state| {
+    pub fn admit(&self, rules: &Rules, at: Moment, demand: &Demand) -> Result<Held, Box<Refusal>> {
+        let concerned: Vec<&Concerned> = rules.concerning(&demand.scopes).collect();
+        let place = with(&self.shared, |state| {
             state.check(&concerned, at, demand)?;
             Ok::<_, Box<Refusal>>(state.take(rules, &concerned, at, demand))
         })?;
-        Ok(Held::new(self.shared.clone(), holds))
+        Ok(Held::new(self.shared.clone(), place))
     }
 
     /// What `admit` would say. Nothing changes.
-    pub fn check(
-        &self,
-        rules: &Rules,
-        at: Moment,
-        demand: &Demand<'_>,
-    ) -> Result<(), Box<Refusal>> {
-        let concerned: Vec<&Concerned> = rules.concerning(demand.scopes).collect();
+    pub fn check(&self, rules: &Rules, at: Moment, demand: &Demand) -> Result<(), Box<Refusal>> {
+        let concerned: Vec<&Concerned> = rules.concerning(&demand.scopes).collect();
         with(&self.shared, |state| state.check(&concerned, at, demand))
     }
 
@@ -159,7 +164,7 @@ impl State {
         &self,
         concerned: &[&Concerned],
         at: Moment,
-        demand: &Demand<'_>,
+        demand: &Demand,
     ) -> Result<(), Box<Refusal>> {
         let mut room = None;
         let mut refused: Option<Box<Refusal>> = None;
@@ -189,7 +194,7 @@ impl State {
         }
     }
 
-    fn refused_by(&self, limit: &Limit, at: Moment, demand: &Demand<'_>) -> Option<RefusedBy> {
+    fn refused_by(&self, limit: &Limit, at: Moment, demand: &Demand) -> Option<RefusedBy> {
         let needed = limit.asked(demand);
         if needed == 0 {
             return None;
@@ -228,31 +233,51 @@ impl State {
         rules: &Rules,
         concerned: &[&Concerned],
         at: Moment,
-        demand: &Demand<'_>,
-    ) -> Vec<Hold> {
+        demand: &Demand,
+    ) -> usize {
         self.now = self.seen(at);
-        let mut holds = Vec::new();
-        for limit in limits(concerned) {
-            holds.extend(self.take_of(limit, demand));
-        }
-        for budget in budgets(concerned) {
-            let (borders, _) = Account::find(self.accounts.get(&budget.counter), budget, at.wall);
-            let amount = demand.money().unwrap_or_default();
-            let account = self.accounts.counter(&budget.counter, Account::default);
-            account.hold(borders, amount, self.now);
-            holds.push(Hold::Money {
-                budget: budget.clone(),
-                borders,
-                amount,
-            });
+        let mut call = OpenCall {
+            demand: demand.clone(),
+            wall: at.wall,
+            seen: self.now,
+            holds: Vec::new(),
+        };
+        self.hold_all(concerned, &mut call);
+        // Who read the rules before they changed is admitted under the old ones, and counts under the new ones.
+        let told = self.told.as_ref();
+        if let Some(told) = told.filter(|told| !ptr::eq(Arc::as_ptr(told), rules)) {
+            let told = told.clone();
+            let others = told.concerning(&demand.scopes).collect::<Vec<_>>();
+            self.hold_all(&others, &mut call);
         }
         self.sweep(rules);
-        holds
+        self.calls.insert(call)
+    }
+
+    /// Holds what the call asks of these rules, and does not hold yet.
+    fn hold_all(&mut self, concerned: &[&Concerned], call: &mut OpenCall) {
+        let n_held = call.holds.len();
+        let is_new = |call: &OpenCall, counter: &Arc<str>| {
+            let held = call.holds.iter().take(n_held);
+            held.into_iter().all(|hold| hold.counter() != counter)
+        };
+        for limit in limits(concerned) {
+            if is_new(call, &limit.counter) {
+                let hold = self.hold_limit(limit, call);
+                call.holds.extend(hold);
+            }
+        }
+        for budget in budgets(concerned) {
+            if is_new(call, &budget.counter) {
+                let hold = self.hold_money(budget, call);
+                call.holds.push(hold);
+            }
+        }
     }
 
     /// A rate is held also when nothing is asked of it: what the call turns out to use counts all the same.
-    fn take_of(&mut self, limit: &Arc<Limit>, demand: &Demand<'_>) -> Option<Hold> {
-        let amount = limit.asked(demand);
+    fn hold_limit(&mut self, limit: &Arc<Limit>, call: &OpenCall) -> Option<Hold> {
+        let amount = limit.asked(&call.demand);
         match limit.rule.measure {
             Measure::LargestRequest => None,
             Measure::Concurrent | Measure::Requests(_) if amount == 0 => None,
@@ -263,7 +288,7 @@ impl State {
             }
             Measure::Requests(span) | Measure::Tokens(_, span) => {
                 let rate = self.rates.counter(&limit.counter, || Sliding::new(span));
-                let slot = rate.take(amount, self.now);
+                let slot = rate.take(amount, call.seen);
                 Some(Hold::Rate {
                     limit: limit.clone(),
                     span,
@@ -274,9 +299,23 @@ impl State {
         }
     }
 
+    /// Money is held in the window in which the call was admitted, also when it is none.
+    fn hold_money(&mut self, budget: &Arc<Budget>, call: &OpenCall) -> Hold {
+        let account = self.accounts.counter(&budget.counter, Account::default);
+        let (borders, _) = Account::find(Some(account), budget, call.wall);
+        let amount = call.demand.money().unwrap_or_default();
+        account.hold(borders, amount, call.seen);
+        Hold::Money {
+            budget: budget.clone(),
+            borders,
+            amount,
+        }
+    }
+
     /// Drops counters that say nothing any more: looks at a few, and at more when some were added.
     fn sweep(&mut self, rules: &Rules) {
         let now = self.now;
+        let rules = self.told.as_deref().unwrap_or(rules);
         self.open.sweep(|_, open| *open == 0);
         self.rates.sweep(|_, rate| rate.is_idle(now));
         self.accounts

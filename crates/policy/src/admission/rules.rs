@@ -133,6 +133,14 @@ impl Rules {
         all.into_iter().map(|(_, concerned)| concerned).collect()
     }
 
+    /// The names of all counters of these rules.
+    pub(super) fn counters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.all().into_iter().flat_map(|concerned| {
+            let limits = concerned.limits.iter().map(|limit| &limit.counter);
+            limits.chain(concerned.budgets.iter().map(|budget| &budget.counter))
+        })
+    }
+
     /// Whether a budget of these rules uses this counter.
     pub(super) fn has_budget(&self, counter: &str) -> bool {
         self.budgets.contains(counter)
@@ -153,7 +161,7 @@ fn twice(list: &str, id: &str) -> Error {
 
 impl Limit {
     /// How much of this limit a call asks for.
-    pub(super) fn asked(&self, demand: &Demand<'_>) -> u64 {
+    pub(super) fn asked(&self, demand: &Demand) -> u64 {
         match self.rule.measure {
             Measure::Requests(_) | Measure::Concurrent => u64::from(demand.counts),
             Measure::Tokens(side, _) => side.of(demand.input_tokens, demand.output_tokens),

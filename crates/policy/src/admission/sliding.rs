@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use super::origin::Origin;
 use crate::rules::Span;
 
 /// What was taken of one limit, slot by slot. At most one entry for each slot of the span and one more.
@@ -16,6 +17,7 @@ pub(super) struct Sliding {
     slots: VecDeque<Slot>,
     /// What all of `slots` hold together, so that a call need not add them up.
     sum: Sum,
+    pub(super) origin: Origin,
 }
 
 /// Wider than a slot, so that no sum of slots is cut.
@@ -64,6 +66,7 @@ impl Sliding {
             grid: Grid { width_ms, slots },
             slots: VecDeque::new(),
             sum: Sum::default(),
+            origin: Origin::default(),
         }
     }
 
@@ -141,7 +144,7 @@ impl Sliding {
         }
     }
 
-    /// What a former process used this long ago. Earlier instants are told first.
+    /// What was used this long ago, as the ledger has it.
     pub(super) fn restore(&mut self, used: u64, now: Duration, ago: Duration) {
         let back = self.grid.slots_in(ago);
         let index = self.grid.index(now).saturating_sub(back);
@@ -151,26 +154,37 @@ impl Sliding {
     /// Whether nothing counts any more.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         let oldest = self.grid.oldest(now);
-        self.slots.back().is_none_or(|slot| slot.index < oldest)
+        !self.origin.is_asked() && self.slots.back().is_none_or(|slot| slot.index < oldest)
     }
 
-    /// Counts something in the slot `index`, the newest that there is or a newer one.
+    /// Counts something in the slot `index`.
     fn add(&mut self, index: u64, count: Count) {
-        match self.slots.back_mut() {
-            Some(slot) if slot.index >= index => {
+        // The usual slot is the newest that there is, or a newer one.
+        let at = match self.slots.back() {
+            Some(slot) if slot.index == index => Ok(self.slots.len() - 1),
+            Some(slot) if slot.index > index => {
+                self.slots.binary_search_by_key(&index, |slot| slot.index)
+            }
+            _ => Err(self.slots.len()),
+        };
+        match at {
+            Ok(at) => {
+                let Some(slot) = self.slots.get_mut(at) else {
+                    return;
+                };
                 self.sum.leave(slot);
                 slot.used = slot.used.saturating_add(count.used);
                 slot.held = slot.held.saturating_add(count.held);
                 self.sum.enter(slot);
             }
-            _ => {
+            Err(at) => {
                 let slot = Slot {
                     index,
                     used: count.used,
                     held: count.held,
                 };
                 self.sum.enter(&slot);
-                self.slots.push_back(slot);
+                self.slots.insert(at, slot);
             }
         }
     }

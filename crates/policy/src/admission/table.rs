@@ -1,6 +1,9 @@
 //! Counters by name. Those that no longer matter are dropped a few at a time, so that no call pays for many.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use foldhash::{HashMap, HashMapExt as _};
 
@@ -31,6 +34,15 @@ impl<C> Table<C> {
             self.due = self.due.saturating_add(2);
             make()
         })
+    }
+
+    /// Drops the counters of these names.
+    pub(super) fn remove_all(&mut self, names: &HashSet<Arc<str>>) {
+        let before = self.counters.len();
+        self.counters.retain(|name, _| !names.contains(name));
+        if self.counters.len() < before {
+            self.round.retain(|name| !names.contains(name));
+        }
     }
 
     /// Drops counters that are idle: looks at the next one, and at those that are due.

@@ -131,6 +131,15 @@ pub struct Posted {
     pub requests: u64,
 }
 
+/// What a scope used in several stretches of time, as of one record of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Between each border and the next.
+    pub parts: Vec<Posted>,
+    /// The figures hold every record up to this one and no later one.
+    pub as_of: u64,
+}
+
 /// Where entries end up, and what is asked of them. Applying the same entry twice changes nothing.
 pub trait LedgerStore: Send + Sync + std::fmt::Debug {
     /// Applies entries in one transaction, and in the same one remembers `shipped`, the journal's number of
@@ -143,6 +152,9 @@ pub trait LedgerStore: Send + Sync + std::fmt::Debug {
     /// Everything that `scope` used between two instants (from, inclusive; to, exclusive), by admission.
     /// Later corrections of prices do not count: what was booked was spent.
     fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted>;
+    /// As [`LedgerStore::posted`], between each of `borders` and the next, and which records these figures hold:
+    /// all of it of one instant.
+    fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures>;
     /// Attempts that have begun and not ended.
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>>;
     /// Attempts that match, a page at a time.

@@ -81,9 +81,9 @@ impl Desk {
             }
         };
         answer.most_usd = money.map(Amount);
-        let scopes: Vec<_> = scopes.into_iter().collect();
+        let scopes = scopes.into_iter().collect::<Vec<_>>();
         let demand = Demand {
-            scopes: &scopes,
+            scopes: scopes.into(),
             counts: true,
             input_tokens: what_if.input_tokens,
             output_tokens,

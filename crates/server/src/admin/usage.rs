@@ -89,6 +89,8 @@ impl Desk {
             }
         };
         let books = &self.shared.books;
+        // A budget that is being made would be told of the booking, and then corrected by it once more.
+        let unchanged = books.changing.lock();
         books.ledger.resolve(&opening.id, cost)?;
         let correction = Correction {
             admitted: opening.at,
@@ -102,6 +104,7 @@ impl Desk {
         {
             books.notify(tollgate_gateway::Notice::Crossed(crossing));
         }
+        drop(unchanged);
         let states = (
             Some(state("unknown", opening.held)),
             Some(state("settled", Some(cost))),

@@ -5,6 +5,7 @@
     reason = "bodies are written as values, by a macro that goes through them"
 )]
 
+mod changes;
 mod keys;
 mod matrix;
 mod money;

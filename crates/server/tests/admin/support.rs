@@ -69,10 +69,19 @@ impl Service {
     }
 
     pub(crate) fn start_in(data: tempfile::TempDir) -> Self {
+        Self::start_from(data, "")
+    }
+
+    /// Starts with more lines at the end of the configuration.
+    pub(crate) fn start_with(settings: &str) -> Self {
+        Self::start_from(tempfile::tempdir().unwrap(), settings)
+    }
+
+    fn start_from(data: tempfile::TempDir, settings: &str) -> Self {
         let sources = Sources {
             file: FileSource::Text {
                 name: PathBuf::from("tollgate.toml"),
-                text: SETTINGS.to_owned(),
+                text: format!("{SETTINGS}{settings}"),
             },
             environment: BTreeMap::new(),
             overrides: tollgate_config::Overrides {
@@ -108,13 +117,12 @@ impl Service {
             (store, books),
             Box::new(SystemClock),
         ));
-        restore(&shared);
+        enforce(&shared, rules(&desk));
         let on_change = {
             let (desk, shared) = (desk.clone(), shared.clone());
             move || {
                 shared.keys.store(Arc::new(desk.snapshot().unwrap().keys));
-                shared.books.rules.store(Arc::new(rules(&desk)));
-                restore(&shared);
+                enforce(&shared, rules(&desk));
             }
         };
         let admin = Admin::new(desk.clone(), Arc::new(on_change));
@@ -179,6 +187,13 @@ impl Service {
         let answer = self.raw(&ask.to_text()).await;
         self.hold_against_document(ask, &answer);
         answer
+    }
+
+    /// Sends a request whose answer is read bit by bit.
+    pub(crate) async fn open(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
     }
 
     pub(crate) async fn raw(&self, request: &str) -> Answer {
@@ -265,7 +280,7 @@ impl Ask {
         self
     }
 
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let Self {
             method,
             path,
@@ -322,15 +337,15 @@ fn rules(desk: &Administration) -> Rules {
     Rules::new(snapshot.limits, snapshot.budgets).unwrap()
 }
 
-fn restore(shared: &Shared) {
-    let books = &shared.books;
+/// Puts the rules into force, as the service does.
+fn enforce(shared: &Shared, rules: Rules) {
+    let (books, rules) = (&shared.books, Arc::new(rules));
+    let new = books.admission.begin(&rules, SystemClock.moment());
+    books.ledger.flush().unwrap();
     let store = books.ledger.store();
-    let restored = books.admission.restore(
-        &books.rules.load(),
-        SystemClock.moment(),
-        |scope, from, to| store.posted(scope, from, to),
-    );
-    restored.unwrap();
+    new.finish(|scope, borders| store.figures(scope, borders))
+        .unwrap();
+    books.rules.store(rules);
 }
 
 /// The schema of each route's answer, and of errors.

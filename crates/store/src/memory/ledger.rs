@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use tollgate_base::{Result, UnixMillis};
 use tollgate_policy::{
     ledger::{
-        Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, LedgerStore,
-        Listed, Posted, ReportQuery, ReportRow, Step, sum_up,
+        Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, Figures,
+        LedgerStore, Listed, Posted, ReportQuery, ReportRow, Step, sum_up,
     },
     scope::Scope,
 };
@@ -47,23 +47,18 @@ impl LedgerStore for MemoryLedger {
     }
 
     fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
+        Ok(self.0.lock().posted(scope, from, to))
+    }
+
+    fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {
         let rows = self.0.lock();
-        let mut total = Posted::default();
-        let mut requests = BTreeSet::new();
-        for attempt in &rows.attempts {
-            let opening = &attempt.opening;
-            if opening.at < from || opening.at >= to || !covers(scope, attempt) {
-                continue;
-            }
-            if let Some(posted) = attempt.posted() {
-                total.money += posted.money;
-                total.input_tokens = total.input_tokens.saturating_add(posted.input_tokens);
-                total.output_tokens = total.output_tokens.saturating_add(posted.output_tokens);
-                requests.insert(&opening.id.request_id);
-            }
-        }
-        total.requests = requests.len() as u64;
-        Ok(total)
+        let spans = borders.iter().zip(borders.iter().skip(1));
+        Ok(Figures {
+            parts: spans
+                .map(|(from, to)| rows.posted(scope, *from, *to))
+                .collect(),
+            as_of: rows.shipped,
+        })
     }
 
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>> {
@@ -126,6 +121,25 @@ impl LedgerStore for MemoryLedger {
 }
 
 impl Rows {
+    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Posted {
+        let mut total = Posted::default();
+        let mut requests = BTreeSet::new();
+        for attempt in &self.attempts {
+            let opening = &attempt.opening;
+            if opening.at < from || opening.at >= to || !covers(scope, attempt) {
+                continue;
+            }
+            if let Some(posted) = attempt.posted() {
+                total.money += posted.money;
+                total.input_tokens = total.input_tokens.saturating_add(posted.input_tokens);
+                total.output_tokens = total.output_tokens.saturating_add(posted.output_tokens);
+                requests.insert(&opening.id.request_id);
+            }
+        }
+        total.requests = requests.len() as u64;
+        total
+    }
+
     fn take(&mut self, entry: &Entry) -> Result<Step, &'static str> {
         let place = self.places.get(entry.id()).copied();
         if let Some(attempt) = place.and_then(|place| self.attempts.get_mut(place)) {

@@ -123,7 +123,7 @@ impl Check {
             Scope::Provider(target.provider.clone()),
         ]);
         let demand = Demand {
-            scopes: &scopes,
+            scopes: scopes.into(),
             counts: true,
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,

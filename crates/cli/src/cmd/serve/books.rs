@@ -64,7 +64,7 @@ pub(super) fn open(
         Exit::Usage
     })?;
     let books = Books::new(rules, ledger, Some(notices));
-    restore(&books, &books.rules.load()).map_err(|error| {
+    restore(&books, &books.rules.load_full()).map_err(|error| {
         say(error.message());
         Exit::Failure
     })?;
@@ -81,18 +81,16 @@ pub(crate) fn rules(config: &Config, accounts: &Accounts) -> Result<Rules> {
     )
 }
 
-/// Tells the counters that are new what was used before. Done before the rules are in force: a counter that has
-/// begun to count is left as it is.
-fn restore(books: &Books, rules: &Rules) -> Result<()> {
-    let store = books.ledger.store().clone();
-    // What is written down and not shipped yet counts, too.
-    books.ledger.flush()?;
-    let crossed = books
-        .admission
-        .restore(rules, SystemClock.moment(), |scope, from, to| {
-            store.posted(scope, from, to)
-        })?;
-    for crossing in crossed {
+/// Tells the counters that are new what was used before. Done before the rules are in force, so that their first
+/// admission knows of everything; calls go on meanwhile.
+fn restore(books: &Books, rules: &Arc<Rules>) -> Result<()> {
+    let new = books.admission.begin(rules, SystemClock.moment());
+    if !new.is_empty() {
+        // What is written down and not shipped yet counts, too.
+        books.ledger.flush()?;
+    }
+    let store = books.ledger.store();
+    for crossing in new.finish(|scope, borders| store.figures(scope, borders))? {
         books.notify(Notice::Crossed(crossing));
     }
     Ok(())
@@ -148,11 +146,11 @@ pub(super) fn take_over(
     let accounts = store.accounts()?;
     // Keys first: what was revoked is out of use whatever else fails.
     shared.keys.store(Arc::new(accounts.key_ring()));
-    let rules = rules(&shared.snapshot.load().config, &accounts)?;
+    let rules = Arc::new(rules(&shared.snapshot.load().config, &accounts)?);
     restore(&shared.books, &rules)?;
     // The keys are the new ones, the rules still the old ones.
     crash_point("config-swap");
-    shared.books.rules.store(Arc::new(rules));
+    shared.books.rules.store(rules);
     Ok(accounts.generation)
 }
 

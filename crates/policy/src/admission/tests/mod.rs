@@ -3,8 +3,11 @@
 
 mod budgets;
 mod calendar;
+mod changes;
 mod explored;
+mod hour;
 mod limits;
+mod list;
 mod model;
 mod refusals;
 mod upkeep;
@@ -79,9 +82,9 @@ fn budgeted(budgets: Vec<BudgetRule>) -> Rules {
 }
 
 /// A call that counts and asks for nothing else.
-fn call(scopes: &[Scope]) -> Demand<'_> {
+fn call(scopes: &[Scope]) -> Demand {
     Demand {
-        scopes,
+        scopes: scopes.to_vec().into(),
         counts: true,
         input_tokens: 0,
         output_tokens: 0,
@@ -89,14 +92,14 @@ fn call(scopes: &[Scope]) -> Demand<'_> {
     }
 }
 
-fn costing<'a>(scopes: &'a [Scope], most: &str) -> Demand<'a> {
+fn costing(scopes: &[Scope], most: &str) -> Demand {
     Demand {
         money: Some(dollars(most)),
         ..call(scopes)
     }
 }
 
-fn reading(scopes: &[Scope], input_tokens: u64) -> Demand<'_> {
+fn reading(scopes: &[Scope], input_tokens: u64) -> Demand {
     Demand {
         input_tokens,
         ..call(scopes)

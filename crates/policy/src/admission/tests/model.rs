@@ -1,21 +1,41 @@
-//! Random sequences of calls, ends, waits, steps of the wall clock and changes of size, against a list of
-//! everything that happened: B1, B2 in both directions, B4 and B5 over all stretches, B6, B8, B10, B11.
+//! Random sequences of calls, ends, waits, steps of the wall clock, changes of size and rules that are removed, made
+//! and made again, against a list of everything that happened: B1, B2 in both directions, B4 and B5 over all
+//! stretches, B6, B8, B10, B11.
 //!
-//! The model knows nothing of slots and windows: it adds up the list again at every step.
+//! A rule is made in three steps (its counters begin, the ledger is flushed, the counters are told), and anything may
+//! happen in between. From then on it counts what the list says, as if it had always been there.
+
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::{
-    admission::{Frees, RefusedBy},
-    rules::{Side, Span},
+use super::{
+    list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
+    *,
 };
+use crate::admission::{Frees, RefusedBy, Restoration, Row};
 
 #[derive(Clone, Debug)]
 enum Op {
-    Call(Asked),
+    Call(Place, Asked),
+    /// A call, by somebody who read the rules before they changed.
+    LateCall(Place, Asked),
     /// One of the open calls ends.
     End(usize, End),
+    /// The ledger has how one of the open calls ends; its hold has not ended yet.
+    Write(usize, End),
+    /// An attempt of one of the open calls failed, and used this.
+    Attempt(usize, u64, u64),
+    /// What was written down comes into the store.
+    Ship,
+    /// A rule is removed, or made: its counters begin.
+    Toggle(usize),
+    /// A rule is removed and begins to be made again.
+    Again(usize),
+    /// The next step of that: the ledger is flushed, or the rules come into force.
+    Proceed,
+    /// The ledger cannot be asked.
+    Fail,
     /// Both clocks go on.
     Wait(u64),
     /// The wall clock is set, by so many milliseconds.
@@ -24,42 +44,54 @@ enum Op {
     Resize(usize, u64),
 }
 
+/// Where a call comes from and goes to.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct Place {
     /// The key `a`, in the team; else `b`, in none.
     in_team: bool,
     /// Whether the attempt goes to the model that has limits of its own.
     to_model: bool,
-    counts: bool,
-    input: u64,
-    output: u64,
-    money: Option<u64>,
     /// How long the call took from its look at the clock to the counters.
     late: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Exact(u64, u64, u64),
-    AtLeast(u64, u64, u64),
-    Nothing,
-    Dropped,
-}
-
-/// A call that was admitted.
-struct Event {
-    asked: Asked,
-    scopes: Vec<Scope>,
-    /// By the monotonic clock: when it was admitted, and how and when it ended.
-    begin: Duration,
-    end: Option<(Duration, End)>,
-    /// The day in which it was admitted.
-    day: u64,
-    held: Option<Held>,
-}
-
 const DAY: u64 = 86_400_000;
-const RATES: usize = 8;
+const RATES: usize = 10;
+const RULES: usize = RATES + 3;
+
+/// Rules that are in force, or were.
+#[derive(Clone)]
+struct InForce {
+    rules: Arc<Rules>,
+    limits: Vec<LimitRule>,
+    budgets: Vec<BudgetRule>,
+}
+
+/// A change of rules that is under way.
+struct Making {
+    restoration: Restoration,
+    on: [bool; RULES],
+    made: [Made; RULES],
+    is_flushed: bool,
+}
+
+impl InForce {
+    fn new(sizes: &[u64], on: &[bool; RULES]) -> Self {
+        let (limits, budgets) = rules(sizes);
+        let is_on = |id: &str, first: usize| on[first + id.parse::<usize>().unwrap()];
+        let limits: Vec<_> = limits
+            .into_iter()
+            .filter(|rule| is_on(&rule.id, 0))
+            .collect();
+        let budgets = budgets.into_iter().filter(|rule| is_on(&rule.id, RATES));
+        let budgets: Vec<_> = budgets.collect();
+        Self {
+            rules: Arc::new(Rules::new(limits.clone(), budgets.clone()).unwrap()),
+            limits,
+            budgets,
+        }
+    }
+}
 
 fn rules(sizes: &[u64]) -> (Vec<LimitRule>, Vec<BudgetRule>) {
     let team = Scope::Team("t".to_owned());
@@ -73,6 +105,8 @@ fn rules(sizes: &[u64]) -> (Vec<LimitRule>, Vec<BudgetRule>) {
         (Scope::Gateway, "concurrent-requests"),
         (model, "concurrent-requests"),
         (key("a"), "tokens-per-request"),
+        (key("a"), "requests-per-day"),
+        (Scope::Gateway, "tokens-per-day"),
     ];
     let limits = places.into_iter().zip(sizes).enumerate();
     let limits = limits.map(|(n, ((scope, measure), size))| {
@@ -95,95 +129,57 @@ fn rules(sizes: &[u64]) -> (Vec<LimitRule>, Vec<BudgetRule>) {
     (limits.collect(), budgets.collect())
 }
 
-fn nanos(nanos: u64) -> Money {
-    Money::from_nanos(i128::from(nanos))
-}
-
-// === the model ===
-
-impl Event {
-    fn asks(&self, measure: Measure) -> u64 {
-        asks(&self.asked, measure)
-    }
-
-    /// What counts of this event for a limit, each amount with its instant.
-    fn counted(&self, measure: Measure) -> [(Duration, u64); 2] {
-        let asked = self.asks(measure);
-        let side = match measure {
-            Measure::Tokens(side, _) => side,
-            Measure::Requests(_) | Measure::Concurrent | Measure::LargestRequest => {
-                let nothing = matches!(self.end, Some((_, End::Nothing)));
-                return [
-                    (self.begin, if nothing { 0 } else { asked }),
-                    (self.begin, 0),
-                ];
-            }
-        };
-        let pick = |input, output| match side {
-            Side::Input => input,
-            Side::Output => output,
-            Side::Both => input + output,
-        };
-        match self.end {
-            None | Some((_, End::Dropped)) => [(self.begin, asked), (self.begin, 0)],
-            Some((_, End::Nothing)) => [(self.begin, 0), (self.begin, 0)],
-            Some((end, End::Exact(input, output, _))) => {
-                let used: u64 = pick(input, output);
-                [
-                    (self.begin, used.min(asked)),
-                    (end, used.saturating_sub(asked)),
-                ]
-            }
-            Some((end, End::AtLeast(input, output, _))) => {
-                let used: u64 = pick(input, output);
-                [(self.begin, asked), (end, used.saturating_sub(asked))]
-            }
-        }
-    }
-
-    /// Posted, held and doubtful money.
-    fn money(&self) -> [u64; 3] {
-        let held = self.asked.money.unwrap_or_default();
-        match self.end {
-            None => [0, held, 0],
-            Some((_, End::Nothing)) => [0, 0, 0],
-            Some((_, End::Dropped)) => [0, 0, held],
-            Some((_, End::Exact(_, _, cost))) => [cost, 0, 0],
-            Some((_, End::AtLeast(_, _, cost))) => [cost, 0, held.saturating_sub(cost)],
-        }
-    }
-}
-
-fn asks(asked: &Asked, measure: Measure) -> u64 {
-    match measure {
-        Measure::Requests(_) | Measure::Concurrent => u64::from(asked.counts),
-        Measure::Tokens(Side::Input, _) => asked.input,
-        Measure::Tokens(Side::Output, _) => asked.output,
-        Measure::Tokens(Side::Both, _) | Measure::LargestRequest => asked.input + asked.output,
-    }
-}
-
-fn span(span: Span) -> (Duration, Duration) {
-    match span {
-        Span::Second => (ms(1_000), ms(20)),
-        Span::Minute => (ms(60_000), ms(500)),
-        Span::Day => (ms(DAY), ms(600_000)),
-    }
-}
+// === the run ===
 
 struct Run {
     admission: Admission,
     sizes: Vec<u64>,
+    on: [bool; RULES],
+    made: [Made; RULES],
+    now_in_force: InForce,
+    before: InForce,
+    making: Option<Making>,
+    /// How much happened, how many records the ledger has, and how many are in its store.
+    happened: u64,
+    written: u64,
+    shipped: u64,
     events: Vec<Event>,
     /// The monotonic clock, and the wall's distance from it.
     now: Duration,
     wall: u64,
     /// The latest instant that the counters saw.
     seen: Duration,
+    /// Rules changed: what was admitted under one size need not fit another.
     resized: bool,
 }
 
 impl Run {
+    fn new(sizes: Vec<u64>, on: [bool; RULES]) -> Self {
+        let in_force = InForce::new(&sizes, &on);
+        let admission = Admission::default();
+        let restoration = admission.begin(&in_force.rules, start());
+        let told = restoration.finish(|_, borders| Ok(figures(&[].iter(), borders, 0)));
+        assert_eq!(told.unwrap(), []);
+        Self {
+            admission,
+            sizes,
+            on,
+            made: [Made::default(); RULES],
+            now_in_force: in_force.clone(),
+            before: in_force,
+            making: None,
+            happened: 0,
+            written: 0,
+            shipped: 0,
+            events: Vec::new(),
+            // Later than a day, so that what was used a day ago has an instant.
+            now: ms(3 * DAY),
+            wall: NOON,
+            seen: Duration::ZERO,
+            resized: false,
+        }
+    }
+
     fn moment(&self, late: u64) -> Moment {
         Moment {
             wall: UnixMillis(self.wall),
@@ -191,14 +187,15 @@ impl Run {
         }
     }
 
-    /// What counts for a limit within the stretch of this length that ends now.
-    fn within(&self, rule: &LimitRule, measure: Measure, length: Duration) -> u64 {
+    /// What counts for a limit within the stretch of this length that ends at `now`.
+    fn within(&self, rule: &LimitRule, now: Duration, length: Duration) -> u64 {
         let mine = self
             .events
             .iter()
             .filter(|event| event.scopes.contains(&rule.scope));
-        mine.flat_map(|event| event.counted(measure))
-            .filter(|(at, _)| self.seen.saturating_sub(*at) < length)
+        let made = &self.made[rule.id.parse::<usize>().unwrap()];
+        mine.flat_map(|event| event.counted(rule.measure, made))
+            .filter(|(at, _)| now.saturating_sub(*at) < length)
             .map(|(_, amount)| amount)
             .sum()
     }
@@ -216,49 +213,72 @@ impl Run {
     fn spent(&self, rule: &BudgetRule) -> [u64; 3] {
         let day = self.wall / DAY;
         let mine = self.events.iter().filter(|event| {
-            event.scopes.contains(&rule.scope) && (rule.period == Period::Total || event.day == day)
+            event.scopes.contains(&rule.scope)
+                && (rule.period == Period::Total || event.wall / DAY == day)
         });
+        let made = &self.made[RATES + rule.id.parse::<usize>().unwrap()];
         mine.fold([0; 3], |sums, event| {
-            let money = event.money();
+            let money = event.money(made);
             [sums[0] + money[0], sums[1] + money[1], sums[2] + money[2]]
         })
     }
 
-    fn call(&mut self, asked: Asked) -> Result<(), TestCaseError> {
-        let (limits, budgets) = rules(&self.sizes);
-        let rules = Rules::new(limits.clone(), budgets.clone()).unwrap();
-        let mut scopes = vec![Scope::Gateway, key(if asked.in_team { "a" } else { "b" })];
-        if asked.in_team {
+    fn call(&mut self, place: Place, asked: Asked, is_late: bool) -> Result<(), TestCaseError> {
+        // Nobody is late by two changes: a rule that goes already need not know of who does not know it yet.
+        let is_leaving = |making: &Making| (0..RULES).any(|rule| self.on[rule] && !making.on[rule]);
+        if is_late && self.making.as_ref().is_some_and(is_leaving) {
+            return Ok(());
+        }
+        let in_force = if is_late {
+            &self.before
+        } else {
+            &self.now_in_force
+        };
+        let InForce {
+            rules,
+            limits,
+            budgets,
+        } = in_force.clone();
+        let mut scopes = vec![Scope::Gateway, key(if place.in_team { "a" } else { "b" })];
+        if place.in_team {
             scopes.push(Scope::Team("t".to_owned()));
         }
-        if asked.to_model {
+        if place.to_model {
             scopes.push(Scope::Model("m".to_owned()));
         }
         let demand = Demand {
-            scopes: &scopes,
+            scopes: scopes.clone().into(),
             counts: asked.counts,
             input_tokens: asked.input,
             output_tokens: asked.output,
             money: asked.money.map(nanos),
         };
-        let at = self.moment(asked.late);
+        let at = self.moment(place.late);
         let before = everything(&self.admission);
         match self.admission.admit(&rules, at, &demand) {
             Ok(held) => {
                 self.seen = self.seen.max(at.monotonic);
-                self.fits(&limits, &budgets, &scopes, &asked)?;
+                if is_late {
+                    self.resized = true;
+                } else {
+                    self.fits(&limits, &budgets, &scopes, &asked)?;
+                }
                 self.events.push(Event {
                     asked,
-                    scopes,
+                    scopes: demand.scopes,
                     begin: self.seen,
+                    wall: self.wall,
+                    rows: Vec::new(),
+                    written: None,
                     end: None,
-                    day: self.wall / DAY,
                     held: Some(held),
                 });
             }
             Err(refusal) => {
                 prop_assert_eq!(everything(&self.admission), before, "B8");
-                self.is_due(&refusal, &limits, &budgets, &asked, at)?;
+                if !is_late {
+                    self.is_due(&refusal, &limits, &budgets, &asked, at)?;
+                }
                 self.wait_succeeds(&refusal, &rules, &demand, at)?;
             }
         }
@@ -278,7 +298,7 @@ impl Run {
             let needed = asks(asked, rule.measure);
             let before = match rule.measure {
                 Measure::Requests(length) | Measure::Tokens(_, length) => {
-                    self.within(rule, rule.measure, span(length).0)
+                    self.within(rule, self.seen, span(length).0)
                 }
                 Measure::Concurrent => self.open(rule),
                 Measure::LargestRequest => 0,
@@ -335,9 +355,7 @@ impl Run {
                     (Frees::WithACall, _) => self.open(rule),
                     (Frees::After(_), Measure::Requests(length) | Measure::Tokens(_, length)) => {
                         let (length, slot) = span(length);
-                        let since = self.seen.max(at.monotonic).saturating_sub(self.seen);
-                        // The list is read from the last instant seen; the stretch ends at this call's.
-                        self.within(rule, rule.measure, (length + slot).saturating_sub(since))
+                        self.within(rule, self.seen.max(at.monotonic), length + slot)
                     }
                     (Frees::After(_) | Frees::TooLarge, _) => 0,
                 };
@@ -355,7 +373,7 @@ impl Run {
         &self,
         refusal: &Refusal,
         rules: &Rules,
-        demand: &Demand<'_>,
+        demand: &Demand,
         at: Moment,
     ) -> Result<(), TestCaseError> {
         if let RefusedBy::Limit {
@@ -383,15 +401,113 @@ impl Run {
         Ok(())
     }
 
-    fn end(&mut self, which: usize, end: End) {
-        let now = self.moment(0);
-        let open = self.events.iter_mut().filter(|event| event.end.is_none());
+    /// One of the calls whose end is not written down yet, or one whose hold has not ended.
+    fn open_call(&mut self, which: usize, may_be_written: bool) -> Option<&mut Event> {
+        let open = self.events.iter_mut();
+        let open =
+            open.filter(|event| event.end.is_none() && (may_be_written || event.written.is_none()));
         let mut open: Vec<&mut Event> = open.collect();
-        let which = which.checked_rem(open.len()).unwrap_or_default();
-        let Some(event) = open.get_mut(which) else {
+        let which = which.checked_rem(open.len())?;
+        Some(open.swap_remove(which))
+    }
+
+    /// Writes down what an attempt that is not the call's last came to. Only what holds no money has several.
+    fn attempt(&mut self, which: usize, input: u64, output: u64) {
+        let number = self.written + 1;
+        let Some(event) = self.open_call(which, false) else {
             return;
         };
+        if event.asked.money.is_some() {
+            return;
+        }
+        event.rows.push(Written {
+            number,
+            input,
+            output,
+            money: 0,
+        });
+        self.written = number;
+    }
+
+    /// Writes down how a call ends.
+    fn write(&mut self, which: usize, end: End) {
+        let number = self.written + 1;
+        let Some(event) = self.open_call(which, false) else {
+            return;
+        };
+        let (input, output, money) = match end {
+            End::Nothing | End::Dropped => return,
+            End::Exact(input, output, cost) => (input, output, cost),
+            End::AtLeast(input, output, cost) => (
+                input.max(event.asked.input),
+                output.max(event.asked.output),
+                cost.max(event.asked.money.unwrap_or_default()),
+            ),
+        };
+        // A call with several attempts costs nothing here; what it used is the sum of them.
+        let earlier = event.rows.iter().fold((0, 0), |(input, output), row| {
+            (input + row.input, output + row.output)
+        });
+        let is_whole = event.rows.is_empty();
+        event.written = Some(match end {
+            End::Exact(input, output, cost) => End::Exact(
+                input + earlier.0,
+                output + earlier.1,
+                if is_whole { cost } else { 0 },
+            ),
+            End::AtLeast(input, output, cost) => End::AtLeast(
+                input + earlier.0,
+                output + earlier.1,
+                if is_whole { cost } else { 0 },
+            ),
+            End::Nothing | End::Dropped => end,
+        });
+        event.rows.push(Written {
+            number,
+            input,
+            output,
+            money: if is_whole { money } else { 0 },
+        });
+        self.written = number;
+    }
+
+    fn end(&mut self, which: usize, end: End) {
+        let now = self.moment(0);
+        let Some(event) = self.open_call(which, true) else {
+            return;
+        };
+        if event.written.is_none() {
+            let has_rows = !event.rows.is_empty();
+            let place = std::ptr::from_ref(event);
+            let open = self.events.iter();
+            let open = open.filter(|event| event.end.is_none() && event.written.is_none());
+            let which = open
+                .into_iter()
+                .position(|event| std::ptr::eq(event, place));
+            let end = match end {
+                End::Nothing | End::Dropped if has_rows => End::AtLeast(0, 0, 0),
+                other => other,
+            };
+            self.write(which.unwrap(), end);
+        }
+        self.book(which, end, now);
+    }
+
+    fn book(&mut self, which: usize, end: End, now: Moment) {
+        self.happened += 1;
+        let (happened, seen) = (self.happened, self.seen.max(now.monotonic));
+        let before = self.seen;
+        let Some(event) = self.open_call(which, true) else {
+            return;
+        };
+        let end = event.written.unwrap_or(end);
         let held = event.held.take().unwrap();
+        let rows = event.rows.iter().map(|row| Row {
+            number: row.number,
+            input_tokens: row.input,
+            output_tokens: row.output,
+        });
+        let rows: Vec<_> = rows.collect();
         let used = |input_tokens, output_tokens, cost| Used {
             input_tokens,
             output_tokens,
@@ -399,20 +515,93 @@ impl Run {
         };
         match end {
             End::Exact(input, output, cost) => {
-                held.settle(now, Actual::Exact(used(input, output, cost)));
+                held.book(now, Actual::Exact(used(input, output, cost)), &rows);
             }
             End::AtLeast(input, output, cost) => {
-                held.settle(now, Actual::AtLeast(used(input, output, cost)));
+                held.book(now, Actual::AtLeast(used(input, output, cost)), &rows);
             }
             End::Nothing => {
                 held.settle(now, Actual::Nothing);
             }
             End::Dropped => drop(held),
         }
-        if !matches!(end, End::Dropped) {
-            self.seen = self.seen.max(now.monotonic);
+        let seen = if matches!(end, End::Dropped) {
+            before
+        } else {
+            seen
+        };
+        event.end = Some((seen, end, happened));
+        self.seen = seen;
+    }
+
+    /// Removes a rule or makes it: the first step.
+    fn toggle(&mut self, which: usize) {
+        self.happened += 1;
+        if self.making.is_some() {
+            return;
         }
-        event.end = Some((self.seen, end));
+        let mut on = self.on;
+        on[which] = !on[which];
+        let next = InForce::new(&self.sizes, &on);
+        let at = self.moment(0);
+        let mut made = self.made;
+        let today = self.wall / DAY * DAY;
+        // A limit is told of the last day, a budget of its window and the one before, the second of all of them.
+        let (from, until) = match which.checked_sub(RATES) {
+            None => (self.wall - DAY, u64::MAX),
+            Some(1) => (0, u64::MAX),
+            Some(_) => (today - DAY, today + DAY),
+        };
+        if on[which] {
+            made[which] = Made {
+                event: self.happened,
+                at: self.seen.max(at.monotonic),
+                wall: self.wall,
+                as_of: 0,
+                from,
+                until,
+            };
+        }
+        self.making = Some(Making {
+            restoration: self.admission.begin(&next.rules, at),
+            on,
+            made,
+            is_flushed: false,
+        });
+    }
+
+    /// The next step: the ledger is flushed, or the counters are told and the rules come into force.
+    fn proceed(&mut self) {
+        self.happened += 1;
+        let Some(mut making) = self.making.take() else {
+            return;
+        };
+        if !making.is_flushed {
+            self.shipped = self.written;
+            making.is_flushed = true;
+            self.making = Some(making);
+            return;
+        }
+        let as_of = self.shipped;
+        for (made, before) in making.made.iter_mut().zip(&self.made) {
+            if made.event != before.event {
+                made.as_of = as_of;
+            }
+        }
+        let (events, restoration) = (&self.events, making.restoration);
+        let told = restoration.finish(|scope, borders| {
+            let events = events.iter().filter(|event| event.scopes.contains(scope));
+            Ok(figures(&events, borders, as_of))
+        });
+        assert_eq!(told.unwrap(), []);
+        (self.on, self.made) = (making.on, making.made);
+        self.resized = true;
+        self.enforce();
+    }
+
+    fn enforce(&mut self) {
+        let next = InForce::new(&self.sizes, &self.on);
+        self.before = std::mem::replace(&mut self.now_in_force, next);
     }
 
     /// The figures that are told are those of the list, and after the last end nothing is held.
@@ -420,8 +609,10 @@ impl Run {
         while self.events.iter().any(|event| event.end.is_none()) {
             self.end(0, End::Exact(1, 1, 1));
         }
-        let (limits, budgets) = rules(&self.sizes);
-        let rules = Rules::new(limits, budgets.clone()).unwrap();
+        while self.making.is_some() {
+            self.proceed();
+        }
+        let InForce { rules, budgets, .. } = self.now_in_force.clone();
         let standings = self.admission.all_standings(&rules, self.moment(0));
         for limit in standings.limits {
             prop_assert_eq!(limit.held, 0, "{:?}", limit);
@@ -438,20 +629,18 @@ impl Run {
 
     /// B4 once more, over every stretch that ends with a call, for a limit that kept its size.
     fn holds_everywhere(&self) -> Result<(), TestCaseError> {
-        let (limits, _) = rules(&self.sizes);
-        let requests = limits
-            .iter()
-            .filter(|rule| matches!(rule.measure, Measure::Requests(_)));
+        let limits = self.now_in_force.limits.iter();
+        let requests = limits.filter(|rule| matches!(rule.measure, Measure::Requests(_)));
         for rule in requests.filter(|_| !self.resized) {
             let Measure::Requests(length) = rule.measure else {
                 continue;
             };
-            let mine = self
-                .events
-                .iter()
-                .filter(|event| event.scopes.contains(&rule.scope));
-            let calls: Vec<(Duration, u64)> =
-                mine.map(|event| event.counted(rule.measure)[0]).collect();
+            let mine = self.events.iter();
+            let mine = mine.filter(|event| event.scopes.contains(&rule.scope));
+            let made = Made::default();
+            let calls: Vec<(Duration, u64)> = mine
+                .map(|event| event.counted(rule.measure, &made)[1])
+                .collect();
             for (last, _) in &calls {
                 let within = calls
                     .iter()
@@ -465,27 +654,27 @@ impl Run {
 
 // === the sequences ===
 
-fn asked() -> impl Strategy<Value = Asked> {
-    (
-        any::<bool>(),
-        any::<bool>(),
+fn call() -> impl Strategy<Value = (Place, Asked)> {
+    let late = prop_oneof![3 => Just(0_u64), 1 => 0_u64..300];
+    let place = (any::<bool>(), any::<bool>(), late);
+    let place = place.prop_map(|(in_team, to_model, late)| Place {
+        in_team,
+        to_model,
+        late,
+    });
+    let asked = (
         prop::bool::weighted(0.9),
         0_u64..60,
         0_u64..60,
         prop::option::weighted(0.8, 0_u64..60),
-        prop_oneof![3 => Just(0_u64), 1 => 0_u64..300],
-    )
-        .prop_map(
-            |(in_team, to_model, counts, input, output, money, late)| Asked {
-                in_team,
-                to_model,
-                counts,
-                input,
-                output,
-                money,
-                late,
-            },
-        )
+    );
+    let asked = asked.prop_map(|(counts, input, output, money)| Asked {
+        counts,
+        input,
+        output,
+        money,
+    });
+    (place, asked)
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -499,13 +688,22 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let wait = prop_oneof![0_u64..50, 0_u64..2_000, 0_u64..70_000, 0_u64..DAY];
     let step = prop_oneof![-3_600_000_i64..3_600_000, -40_i64..40];
     let op = prop_oneof![
-        10 => asked().prop_map(Op::Call),
+        10 => call().prop_map(|(place, asked)| Op::Call(place, asked)),
+        1 => call().prop_map(|(place, asked)| Op::LateCall(place, asked)),
+        2 => (any::<usize>(), end.clone()).prop_map(|(which, end)| Op::Write(which, end)),
+        1 => (any::<usize>(), 0_u64..30, 0_u64..30)
+            .prop_map(|(which, input, output)| Op::Attempt(which, input, output)),
+        1 => Just(Op::Ship),
+        2 => (0..RULES).prop_map(Op::Toggle),
+        2 => (0..RULES).prop_map(Op::Again),
+        8 => Just(Op::Proceed),
+        1 => Just(Op::Fail),
         5 => (any::<usize>(), end).prop_map(|(which, end)| Op::End(which, end)),
         4 => wait.prop_map(Op::Wait),
         2 => step.prop_map(Op::Step),
-        1 => (0_usize..RATES + 3, 0_u64..8).prop_map(|(which, size)| Op::Resize(which, size)),
+        1 => (0..RULES, 0_u64..8).prop_map(|(which, size)| Op::Resize(which, size)),
     ];
-    prop::collection::vec(op, 1..40)
+    prop::collection::vec(op, 1..50)
 }
 
 proptest! {
@@ -513,22 +711,29 @@ proptest! {
 
     #[test]
     fn every_decision_is_the_one_that_the_list_of_all_events_demands(
-        sizes in prop::collection::vec(1_u64..8, RATES + 3),
+        sizes in prop::collection::vec(1_u64..8, RULES),
+        on in prop::array::uniform13(prop::bool::weighted(0.6)),
         ops in ops(),
     ) {
-        let mut run = Run {
-            admission: Admission::default(),
-            sizes,
-            events: Vec::new(),
-            now: ms(1_000),
-            wall: NOON,
-            seen: Duration::ZERO,
-            resized: false,
-        };
+        let mut run = Run::new(sizes, on);
         for op in ops {
             match op {
-                Op::Call(asked) => run.call(asked)?,
+                Op::Call(place, asked) => run.call(place, asked, false)?,
+                Op::LateCall(place, asked) => run.call(place, asked, true)?,
                 Op::End(which, end) => run.end(which, end),
+                Op::Write(which, end) => run.write(which, end),
+                Op::Attempt(which, input, output) => run.attempt(which, input, output),
+                Op::Ship => run.shipped = run.written,
+                Op::Toggle(which) => run.toggle(which),
+                Op::Again(which) => {
+                    while run.making.is_some() || run.on[which] {
+                        run.toggle(which);
+                        run.proceed();
+                    }
+                    run.toggle(which);
+                }
+                Op::Proceed => run.proceed(),
+                Op::Fail => drop(run.making.take()),
                 Op::Wait(millis) => {
                     run.now += ms(millis);
                     run.wall += millis;
@@ -536,6 +741,7 @@ proptest! {
                 Op::Step(millis) => run.wall = run.wall.saturating_add_signed(millis),
                 Op::Resize(which, size) => {
                     run.sizes[which] = size;
+                    run.enforce();
                     run.resized = true;
                 }
             }

@@ -5,7 +5,7 @@ use tollgate_base::Kind;
 use super::*;
 use crate::admission::RefusedBy;
 
-fn refuse(admission: &Admission, rules: &Rules, demand: &Demand<'_>) -> Refusal {
+fn refuse(admission: &Admission, rules: &Rules, demand: &Demand) -> Refusal {
     let before = everything(admission);
     let refusal = admission.admit(rules, start(), demand).unwrap_err();
     assert_eq!(everything(admission), before);

@@ -1,9 +1,11 @@
 //! What counters start from, and when they are dropped.
 
+use std::sync::Arc;
+
 use tollgate_base::Error;
 
 use super::*;
-use crate::ledger::Posted;
+use crate::ledger::{Figures, Posted};
 
 const DAY: u64 = 86_400_000;
 
@@ -14,28 +16,34 @@ fn sizes(admission: &Admission) -> (usize, usize, usize) {
 }
 
 /// A ledger with calls at these instants, each of 1 request, 10 input and 5 output tokens, and $0.10.
-fn ledger(
-    calls: &[u64],
-) -> impl FnMut(&Scope, UnixMillis, UnixMillis) -> tollgate_base::Result<Posted> {
+fn ledger(calls: &[u64]) -> impl FnMut(&Scope, &[UnixMillis]) -> tollgate_base::Result<Figures> {
     let calls = calls.to_vec();
-    move |scope, from, to| {
-        let within = calls
-            .iter()
-            .filter(|at| (from.0..to.0).contains(at))
-            .count() as u64;
-        let within = if *scope == key("k") { within } else { 0 };
-        Ok(Posted {
-            money: dollars("0.10").times(within),
-            input_tokens: 10 * within,
-            output_tokens: 5 * within,
-            requests: within,
+    move |scope, borders| {
+        let spans = borders.iter().zip(borders.iter().skip(1));
+        let parts = spans.map(|(from, to)| {
+            let within = calls.iter().filter(|at| (from.0..to.0).contains(at));
+            let within = if *scope == key("k") {
+                within.count() as u64
+            } else {
+                0
+            };
+            Posted {
+                money: dollars("0.10").times(within),
+                input_tokens: 10 * within,
+                output_tokens: 5 * within,
+                requests: within,
+            }
+        });
+        Ok(Figures {
+            parts: parts.collect(),
+            as_of: 0,
         })
     }
 }
 
 #[test]
 fn a_start_knows_what_was_spent_in_the_window_and_tells_thresholds_once() {
-    let rules = budgeted(vec![
+    let rules = Arc::new(budgeted(vec![
         BudgetRule {
             thresholds: vec![20, 50],
             ..budget("b", key("k"), "1.00")
@@ -45,10 +53,13 @@ fn a_start_knows_what_was_spent_in_the_window_and_tells_thresholds_once() {
             ..budget("day", key("k"), "1.00")
         },
         budget("other", key("j"), "1.00"),
-    ]);
+    ]));
     let admission = Admission::default();
     let calls = [NOON - 20 * DAY, NOON - DAY, NOON - 1, NOON - 2];
-    let crossings = admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    let crossings = admission
+        .begin(&rules, start())
+        .finish(ledger(&calls))
+        .unwrap();
     assert_eq!(crossings.len(), 1);
     assert_eq!(
         (crossings[0].percent, crossings[0].posted),
@@ -68,25 +79,30 @@ fn a_start_knows_what_was_spent_in_the_window_and_tells_thresholds_once() {
     );
     // Again, as after a change of rules: what has begun is left as it is.
     assert_eq!(
-        admission.restore(&rules, start(), ledger(&calls)).unwrap(),
+        admission
+            .begin(&rules, start())
+            .finish(ledger(&calls))
+            .unwrap(),
         []
     );
     assert_eq!(
         posted(&admission),
         [dollars("0"), dollars("0.30"), dollars("0.20")]
     );
-    let mut failing = |_: &Scope, _, _| Err(Error::internal("no ledger"));
+    let failing = |_: &Scope, _: &[UnixMillis]| Err(Error::internal("no ledger"));
     Admission::default()
-        .restore(&rules, start(), &mut failing)
+        .begin(&rules, start())
+        .finish(failing)
         .unwrap_err();
 }
 
 #[test]
 fn a_call_that_was_lost_is_corrected_after_the_restart() {
-    let rules = budgeted(vec![budget("b", key("k"), "1.00")]);
+    let rules = Arc::new(budgeted(vec![budget("b", key("k"), "1.00")]));
     let admission = Admission::default();
     admission
-        .restore(&rules, start(), ledger(&[NOON - 1, NOON - 2]))
+        .begin(&rules, start())
+        .finish(ledger(&[NOON - 1, NOON - 2]))
         .unwrap();
     let correction = crate::admission::Correction {
         admitted: UnixMillis(NOON - 1),
@@ -104,17 +120,20 @@ fn a_call_that_was_lost_is_corrected_after_the_restart() {
 /// A day's use is remembered over a restart for as long as it counts, and at most two hours longer.
 #[test]
 fn a_start_knows_the_last_days_requests_and_tokens() {
-    let rules = limited(vec![
+    let rules = Arc::new(limited(vec![
         limit("r", key("k"), "requests-per-day", 100),
         limit("t", key("k"), "tokens-per-day", 1_000),
         limit("i", key("k"), "input-tokens-per-day", 1_000),
         limit("m", key("k"), "requests-per-minute", 100),
         limit("other", key("j"), "requests-per-day", 100),
-    ]);
+    ]));
     let admission = Admission::default();
     let hour = 3_600_000;
     let calls = [NOON - DAY - hour, NOON - 23 * hour, NOON - 5 * hour, NOON];
-    admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    admission
+        .begin(&rules, start())
+        .finish(ledger(&calls))
+        .unwrap();
     let used = |hours: u64| -> Vec<u64> {
         let now = at(Duration::from_hours(hours) + ms(600_000));
         let standings = admission.standings(&rules, now, &[key("k")]);
@@ -128,7 +147,10 @@ fn a_start_knows_the_last_days_requests_and_tokens() {
     assert_eq!(used(24), [0, 0, 0, 0]);
     // What nobody used needs no counter, and what has one is left as it is.
     assert_eq!(sizes(&admission), (0, 3, 0));
-    admission.restore(&rules, start(), ledger(&calls)).unwrap();
+    admission
+        .begin(&rules, start())
+        .finish(ledger(&calls))
+        .unwrap();
     assert_eq!(used(0), [3, 45, 30, 0]);
 }
 

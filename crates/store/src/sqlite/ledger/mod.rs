@@ -14,8 +14,8 @@ use rusqlite::{CachedStatement, Connection, TransactionBehavior, params};
 use tollgate_base::{Money, Result, UnixMillis, Usage, crash_point};
 use tollgate_policy::{
     ledger::{
-        Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, LedgerStore,
-        Listed, Posted, ReportQuery, ReportRow, Step,
+        Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, Figures,
+        LedgerStore, Listed, Posted, ReportQuery, ReportRow, Step,
     },
     scope::Scope,
 };
@@ -79,6 +79,15 @@ impl LedgerStore for SqliteLedger {
     fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
         let reader = self.reader.lock();
         query::posted(&reader, scope, from, to).map_err(|error| unavailable(&error))
+    }
+
+    fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {
+        let mut reader = self.reader.lock();
+        // A savepoint is a transaction of its own, or a part of the one that `freeze` began.
+        let figures = reader
+            .savepoint()
+            .and_then(|reading| query::figures(&reading, scope, borders));
+        figures.map_err(|error| unavailable(&error))
     }
 
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>> {

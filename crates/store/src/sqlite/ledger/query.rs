@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
 use tollgate_base::{Money, UnixMillis};
 use tollgate_policy::{
     ledger::{
-        AttemptFilter, AttemptQuery, AttemptState, Correction, Group, Listed, Posted, ReportQuery,
-        ReportRow,
+        AttemptFilter, AttemptQuery, AttemptState, Correction, Figures, Group, Listed, Posted,
+        ReportQuery, ReportRow,
     },
     scope::Scope,
 };
@@ -62,6 +62,23 @@ pub(super) fn posted(
             input_tokens: tokens(row, 3)?,
             output_tokens: tokens(row, 5)?,
         })
+    })
+}
+
+/// What was used between each border and the next, and the number of the last record that is in it.
+pub(super) fn figures(
+    reader: &Connection,
+    scope: &Scope,
+    borders: &[UnixMillis],
+) -> rusqlite::Result<Figures> {
+    let as_of = reader.query_row("SELECT number FROM shipped WHERE id = 1", [], |row| {
+        row.get(0).map(unsigned)
+    })?;
+    let spans = borders.iter().zip(borders.iter().skip(1));
+    let parts = spans.map(|(from, to)| posted(reader, scope, *from, *to));
+    Ok(Figures {
+        parts: parts.collect::<rusqlite::Result<_>>()?,
+        as_of,
     })
 }
 
