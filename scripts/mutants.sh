@@ -9,6 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export PROPTEST_CASES="${PROPTEST_CASES:-500}" TOLLGATE_SCHEDULES="${TOLLGATE_SCHEDULES:-100}"
+export TOLLGATE_RATE="${TOLLGATE_RATE:-10}"
 
 # Packages, and the files in them that decide about money.
 set -- --package tollgate-policy --package tollgate-base \

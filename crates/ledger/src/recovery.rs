@@ -16,7 +16,7 @@ use crate::{
     health::count,
     journal::{Journal, file_number, remove_older},
     ledger::OpenError,
-    segment::{self, Scan},
+    segment::{self, Damage, Scan},
     ship::Carrier,
 };
 
@@ -72,6 +72,9 @@ pub(crate) fn open(
     }
     let journal = Journal::start(config, disk, lock, (next_file, last + 1)).map_err(unusable)?;
     let mut carrier = Carrier::new(journal.clone(), store.clone(), known).map_err(unusable)?;
+    let synced = scans.iter().map(|(_, scan, _)| scan.synced).max();
+    let synced = synced.unwrap_or(0);
+    carrier.promised = synced;
     let mut recovery = Recovery::default();
     for (path, scan, length) in scans {
         crash_point("recovery-replay");
@@ -93,8 +96,9 @@ pub(crate) fn open(
         crash_point("recovery-replay");
         recovery.files += 1;
         recovery.shipped += news.len() as u64;
-        tidy(&path, &scan, length, &mut recovery).map_err(unusable)?;
+        tidy(&path, (&scan, synced), length, &mut recovery).map_err(unusable)?;
     }
+    carrier.promised = u64::MAX;
     let counters = &journal.counters;
     count(&counters.torn_tails, recovery.torn_tails);
     count(&counters.damaged_files, recovery.damaged_files);
@@ -103,14 +107,24 @@ pub(crate) fn open(
     Ok((journal, carrier, recovery))
 }
 
-/// A damaged file is kept aside to be looked at; a torn tail is cut off.
-fn tidy(path: &Path, scan: &Scan, length: usize, recovery: &mut Recovery) -> io::Result<()> {
-    let is_damaged = scan.damaged > 0 || scan.missing > 0 || scan.header.is_none() && scan.torn > 0;
-    if is_damaged {
+/// A damaged file is kept aside to be looked at; a torn tail is cut off. What a loss of power took from the middle of
+/// what was never synced is no damage.
+fn tidy(
+    path: &Path,
+    (scan, synced): (&Scan, u64),
+    length: usize,
+    recovery: &mut Recovery,
+) -> io::Result<()> {
+    let damage = scan.damage(synced);
+    if damage != Damage::default() || scan.header.is_none() && scan.torn > 0 {
         recovery.damaged_files += 1;
-        recovery.missing_records += scan.missing;
-        tracing::error!(path = %path.display(), missing = scan.missing, "a journal file is damaged; it is kept aside");
+        recovery.missing_records += damage.missing;
+        tracing::error!(path = %path.display(), missing = damage.missing, "a journal file is damaged; it is kept aside");
         return fs::rename(path, free_name(path));
+    }
+    if scan.has_holes(synced) {
+        recovery.torn_tails += 1;
+        tracing::warn!(path = %path.display(), "a part of a journal file that was never synced is missing");
     }
     if scan.torn > 0 {
         recovery.torn_tails += 1;

@@ -1,8 +1,12 @@
 //! The format of a journal file: a header, twice, and records until the end.
 //!
-//! A record is `length u32, checksum u32, number u64, entry`. The checksum (CRC-32) covers the file's own
-//! salt, the number and the entry, so that neither bytes of an older file nor bytes that a caller put
+//! A record is `length u32, checksum u32, number u64, synced u64, entry`. The checksum (CRC-32) covers the file's own
+//! salt, the numbers and the entry, so that neither bytes of an older file nor bytes that a caller put
 //! into a tag can pass for a record. Numbers rise by one inside of a file: a gap is a lost record.
+//!
+//! `synced` is the last record that was known to be on the disk when this one was written. A loss of power may keep
+//! a later sector and lose an earlier one: a gap behind every such number was never promised to anybody, and is the
+//! same as a cut end. Files of the first format have no such number, and every gap in them is damage.
 
 use std::ops::RangeInclusive;
 
@@ -12,20 +16,29 @@ use crate::codec::{self, Written};
 
 /// Bytes of both copies of the header.
 pub(crate) const HEADER: usize = 2 * COPY;
-/// Bytes of a record before its entry.
-pub(crate) const FRAME: usize = 16;
+/// Bytes of a record before its entry; 8 less in the first format.
+pub(crate) const FRAME: usize = 24;
 /// The longest entry; what a caller can put into one (tags, names) is bounded far below.
 pub(crate) const LONGEST: usize = 1 << 17;
 
 const COPY: usize = 32;
-const MAGIC: [u8; 8] = *b"TGJRNL\x00\x01";
+const MAGIC: [u8; 7] = *b"TGJRNL\x00";
 
 /// What stands at the beginning of a journal file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) format: Format,
     pub(crate) salt: u64,
     /// The number of the file's first record.
     pub(crate) first: u64,
+}
+
+/// How records are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Without `synced`. Read, and no longer written.
+    First = 1,
+    Second = 2,
 }
 
 /// One record.
@@ -43,21 +56,52 @@ pub(crate) struct Scan {
     pub(crate) records: Vec<Record>,
     /// Where the last sound record ends.
     pub(crate) valid: usize,
-    /// Bytes in front of a sound record that are none: something in the middle was changed.
-    pub(crate) damaged: usize,
-    /// Records that the numbers say are missing in front of a sound one.
-    pub(crate) missing: u64,
+    /// The last record that this file knows to have been on the disk.
+    pub(crate) synced: u64,
+    gaps: Vec<Gap>,
     /// Bytes after the last sound record that are not all zero: a write that was cut.
     pub(crate) torn: usize,
+}
+
+/// A stretch in front of a sound record that is none.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// The number of the first record that should stand there.
+    first: u64,
+    missing: u64,
+    bytes: usize,
+}
+
+/// What is wrong with a file beyond what a loss of power may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) bytes: usize,
+    pub(crate) missing: u64,
+}
+
+impl Format {
+    /// Bytes of a record before its entry.
+    fn frame(self) -> usize {
+        match self {
+            Format::First => FRAME - 8,
+            Format::Second => FRAME,
+        }
+    }
 }
 
 impl Header {
     pub(crate) fn encode(self) -> [u8; HEADER] {
         let mut copy = [0; COPY];
-        let checksum =
-            crc32fast::hash(&[self.salt.to_le_bytes(), self.first.to_le_bytes()].concat());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.salt.to_le_bytes());
+        hasher.update(&self.first.to_le_bytes());
+        if self.format != Format::First {
+            hasher.update(&[self.format as u8]);
+        }
+        let checksum = hasher.finalize();
         let parts = MAGIC
             .into_iter()
+            .chain([self.format as u8])
             .chain(self.salt.to_le_bytes())
             .chain(self.first.to_le_bytes())
             .chain(checksum.to_le_bytes());
@@ -73,6 +117,11 @@ impl Header {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         bytes.chunks_exact(COPY).take(2).find_map(|copy| {
             let header = Self {
+                format: match copy.get(7)? {
+                    1 => Format::First,
+                    2 => Format::Second,
+                    _ => return None,
+                },
                 salt: u64::from_le_bytes(copy.get(8..16)?.try_into().ok()?),
                 first: u64::from_le_bytes(copy.get(16..24)?.try_into().ok()?),
             };
@@ -80,13 +129,17 @@ impl Header {
         })
     }
 
-    /// Appends a record to `out`.
-    pub(crate) fn frame(self, number: u64, entry: Written<'_>, out: &mut Vec<u8>) {
+    /// Appends a record to `out`. `synced` is the last one that is known to be on the disk.
+    pub(crate) fn frame(self, number: u64, synced: u64, entry: Written<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; 8]);
         out.extend(number.to_le_bytes());
+        if self.format != Format::First {
+            out.extend(synced.to_le_bytes());
+        }
         codec::encode(entry, out);
-        let length = u32::try_from(out.len() - start - FRAME).unwrap_or(u32::MAX);
+        let length = out.len() - start - self.format.frame();
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
         let checksum = self.checksum(length, &out[start + 8..]);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
@@ -102,13 +155,20 @@ impl Header {
 
     /// The sound record at the beginning of `bytes`, and how many of them it takes.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<(Record, usize)> {
-        self.read_numbered(bytes, 0..=u64::MAX)
+        let (record, _, length) = self.read_numbered(bytes, 0..=u64::MAX)?;
+        Some((record, length))
     }
 
-    /// As `read`, if its number is one of `numbers`: looking for a record in garbage has to be quick.
-    fn read_numbered(self, bytes: &[u8], numbers: RangeInclusive<u64>) -> Option<(Record, usize)> {
+    /// As `read`, with what the record knows to be synced, if its number is one of `numbers`: looking for a record in
+    /// garbage has to be quick.
+    fn read_numbered(
+        self,
+        bytes: &[u8],
+        numbers: RangeInclusive<u64>,
+    ) -> Option<(Record, u64, usize)> {
         let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-        let end = FRAME.checked_add(length as usize)?;
+        let frame = self.format.frame();
+        let end = frame.checked_add(length as usize)?;
         if length == 0 || length as usize > LONGEST {
             return None;
         }
@@ -118,8 +178,31 @@ impl Header {
         if !numbers.contains(&number) || self.checksum(length, numbered) != checksum {
             return None;
         }
-        let entry = codec::decode(numbered.get(8..)?)?;
-        Some((Record { number, entry }, end))
+        let entry = codec::decode(bytes.get(frame..end)?)?;
+        let synced = match self.format {
+            Format::First => number,
+            Format::Second => u64::from_le_bytes(numbered.get(8..16)?.try_into().ok()?),
+        };
+        Some((Record { number, entry }, synced, end))
+    }
+}
+
+impl Scan {
+    /// What is wrong, where every record up to `synced` was once on the disk.
+    pub(crate) fn damage(&self, synced: u64) -> Damage {
+        let real = self
+            .gaps
+            .iter()
+            .filter(|gap| gap.first <= synced || gap.missing == 0);
+        real.fold(Damage::default(), |sum, gap| Damage {
+            bytes: sum.bytes + gap.bytes,
+            missing: sum.missing + gap.missing,
+        })
+    }
+
+    /// Whether a part in the middle never reached the disk.
+    pub(crate) fn has_holes(&self, synced: u64) -> bool {
+        !self.gaps.is_empty() && self.damage(synced) == Damage::default()
     }
 }
 
@@ -141,9 +224,16 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
         // No more records can be missing than bytes were passed.
         let numbers = expected..=expected.saturating_add((at - scan.valid) as u64);
         match header.read_numbered(&bytes[at..], numbers) {
-            Some((record, length)) => {
-                scan.damaged += at - scan.valid;
-                scan.missing += record.number - expected;
+            Some((record, synced, length)) => {
+                let missing = record.number - expected;
+                if missing > 0 || at > scan.valid {
+                    scan.gaps.push(Gap {
+                        first: expected,
+                        missing,
+                        bytes: at - scan.valid,
+                    });
+                }
+                scan.synced = scan.synced.max(synced);
                 expected = record.number + 1;
                 scan.records.push(record);
                 at += length;
@@ -168,6 +258,7 @@ mod tests {
     use super::*;
 
     const HEAD: Header = Header {
+        format: Format::Second,
         salt: 0x1234_5678_9abc_def0,
         first: 7,
     };
@@ -179,7 +270,7 @@ mod tests {
                 request_id: format!("req_{number}"),
                 number: 1,
             };
-            HEAD.frame(HEAD.first + number, Written::Dispatched(&id), &mut bytes);
+            HEAD.frame(HEAD.first + number, 0, Written::Dispatched(&id), &mut bytes);
         }
         bytes
     }
@@ -197,6 +288,34 @@ mod tests {
     }
 
     #[test]
+    fn files_of_the_first_format_are_read_and_every_gap_in_them_is_damage() {
+        let head = Header {
+            format: Format::First,
+            ..HEAD
+        };
+        let mut bytes = head.encode().to_vec();
+        let mut second = 0..0;
+        for number in 0..3 {
+            let id = AttemptId {
+                request_id: format!("req_{number}"),
+                number: 1,
+            };
+            let start = bytes.len();
+            head.frame(HEAD.first + number, 0, Written::Dispatched(&id), &mut bytes);
+            if number == 1 {
+                second = start..bytes.len();
+            }
+        }
+        let whole = scan(&bytes);
+        assert_eq!((whole.header, whole.records.len()), (Some(head), 3));
+        assert_eq!(whole.damage(whole.synced), Damage::default());
+        bytes[second].fill(0);
+        let torn = scan(&bytes);
+        assert_eq!(torn.records.len(), 2);
+        assert_eq!(torn.damage(torn.synced).missing, 1);
+    }
+
+    #[test]
     fn bytes_of_another_file_are_no_records() {
         let other = Header { salt: 1, ..HEAD };
         let mut bytes = file(3);
@@ -204,7 +323,7 @@ mod tests {
             request_id: "req_stolen".to_owned(),
             number: 1,
         };
-        other.frame(HEAD.first + 3, Written::Dispatched(&id), &mut bytes);
+        other.frame(HEAD.first + 3, 0, Written::Dispatched(&id), &mut bytes);
         assert_eq!(scan(&bytes).records.len(), 3);
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use tollgate_base::{Error, Kind, Result, crash_point};
-use tollgate_policy::ledger::{Entry, LedgerStore};
+use tollgate_policy::ledger::{Entry, LedgerStore, NO_BEGINNING};
 
 use crate::{
     dead::Cemetery,
@@ -57,6 +57,9 @@ pub(crate) struct Carrier {
     dead: Cemetery,
     /// How often one batch may fail before the carrier gives up; `None` for ever.
     most_failures: Option<u32>,
+    /// The last record that was once on the disk. Beyond it a loss of power may have taken the beginning of an
+    /// attempt and left its end, which says nothing then and was promised to nobody.
+    pub(crate) promised: u64,
 }
 
 /// The carrier was told to stop, or gave up. What it carried stays in the journal.
@@ -149,6 +152,7 @@ impl Carrier {
             state: Arc::new(state),
             dead,
             most_failures: Some(TRIES * 2),
+            promised: u64::MAX,
         })
     }
 
@@ -322,11 +326,20 @@ impl Carrier {
 
     fn bury(&mut self, letters: &[Letter<'_>]) -> Result<(), GaveUp> {
         let mut failures = 0;
+        let promised = self.promised;
+        let is_orphan = |(number, _, why): &Letter<'_>| *number > promised && *why == NO_BEGINNING;
+        for (number, entry, _) in letters.iter().filter(|letter| is_orphan(letter)) {
+            tracing::warn!(attempt = %entry.id(), number, "an entry whose attempt was never synced was left out");
+        }
+        let letters: Vec<_> = letters.iter().filter(|letter| !is_orphan(letter)).collect();
+        if letters.is_empty() {
+            return Ok(());
+        }
         loop {
-            match self.dead.bury(letters.iter().copied()) {
+            match self.dead.bury(letters.iter().map(|letter| **letter)) {
                 Ok(new) => {
                     count(&self.journal.counters.dead_letters, new);
-                    for (number, entry, why) in letters {
+                    for (number, entry, why) in &letters {
                         tracing::error!(
                             attempt = %entry.id(), number, why,
                             "an entry of the ledger was put aside"

@@ -12,7 +12,11 @@ use tollgate_policy::ledger::{
     ReportRow,
 };
 
-use crate::{dead, journal::file_number, segment};
+use crate::{
+    dead,
+    journal::file_number,
+    segment::{self, Damage},
+};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,7 @@ pub fn verify_journal(data: &Path, verified: &mut Verified) -> io::Result<()> {
         Err(error) if is_absent(&error) => return Ok(()),
         folder => folder?,
     };
+    let mut scans = Vec::new();
     for file in folder {
         let path = file?.path();
         let name = path
@@ -95,11 +100,13 @@ pub fn verify_journal(data: &Path, verified: &mut Verified) -> io::Result<()> {
         if scan.header.is_none() && scan.torn > 0 {
             verified.add("journal", format!("{name} has no readable beginning"));
         }
-        if scan.damaged > 0 || scan.missing > 0 {
-            let text = format!(
-                "{name} has {} damaged bytes and {} missing records",
-                scan.damaged, scan.missing
-            );
+        scans.push((name, scan));
+    }
+    let synced = scans.iter().map(|(_, scan)| scan.synced).max();
+    for (name, scan) in scans {
+        let Damage { bytes, missing } = scan.damage(synced.unwrap_or(0));
+        if bytes > 0 || missing > 0 {
+            let text = format!("{name} has {bytes} damaged bytes and {missing} missing records");
             verified.add("journal", text);
         }
     }

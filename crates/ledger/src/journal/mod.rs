@@ -27,7 +27,7 @@ use crate::{
     config::{Config, Durability},
     disk::{Disk, DiskFile},
     health::{Counters, Health, Refusal, count},
-    segment::{FRAME, HEADER, Header, LONGEST},
+    segment::{FRAME, Format, HEADER, Header, LONGEST},
 };
 
 /// Endings that are kept in memory while nothing can be written.
@@ -172,11 +172,23 @@ impl Journal {
             _lock: lock,
         });
         journal.commits.reach(next.saturating_sub(1));
-        journal.rotate(&mut journal.writer.lock())?;
+        journal.begin(&mut journal.writer.lock())?;
         let own = journal.clone();
         let thread = std::thread::Builder::new().name("tollgate-sync".to_owned());
         *journal.syncer.lock() = Some(thread.spawn(move || own.keep_synced())?);
         Ok(journal)
+    }
+
+    /// Makes the first file, whose beginning is on the disk before anything is written into it: without it nothing
+    /// of a file can be read.
+    fn begin(&self, writer: &mut Writer) -> io::Result<()> {
+        self.rotate(writer)?;
+        if let Some(current) = &mut writer.current {
+            current.file.sync()?;
+            self.disk.sync_folder(&self.config.folder())?;
+            current.name_is_synced = true;
+        }
+        Ok(())
     }
 
     /// Writes the beginning of an attempt, unless new ones are refused.
@@ -266,7 +278,9 @@ impl Journal {
             return Err(io::Error::other("no journal file"));
         };
         let number = writer.next;
-        segment.header.frame(number, entry, buffer);
+        segment
+            .header
+            .frame(number, self.commits.done(), entry, buffer);
         if buffer.len() > FRAME + LONGEST {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -299,6 +313,7 @@ impl Journal {
         let folder = self.config.folder();
         let path = folder.join(format!("{:012}.seg", writer.next_file));
         let header = Header {
+            format: Format::Second,
             salt: self.salts.number(),
             first: writer.next,
         };

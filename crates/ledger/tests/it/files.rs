@@ -6,16 +6,26 @@ use std::{
     sync::Arc,
 };
 
-use tollgate_ledger::{Recovery, verify};
+use tollgate_base::ManualClock;
+use tollgate_ledger::{Config, Durability, Ledger, Recovery, dead_letters, verify};
 use tollgate_store::MemoryLedger;
 
-use crate::support::{Moody, all, open, settle, total};
+use crate::support::{Moody, all, config, open, settle, total};
 
 /// The journal's one file of ten settled attempts that no store has yet.
 fn unshipped() -> Vec<u8> {
+    written(Durability::Power)
+}
+
+/// As `unshipped`, with or without a sync of each settlement.
+fn written(durability: Durability) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Moody::default());
-    let ledger = open(folder.path(), &store);
+    let config = Config {
+        durability,
+        ..config(folder.path())
+    };
+    let ledger = Ledger::open(config, store.clone(), Arc::new(ManualClock::default())).unwrap();
     *store.error.lock() = Some(tollgate_base::Error::new(
         tollgate_base::Kind::Overloaded,
         "down",
@@ -54,7 +64,7 @@ fn records(file: &[u8]) -> Vec<usize> {
     let mut at = 64;
     let mut starts = vec![at];
     while at < file.len() {
-        at += 16 + u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        at += 24 + u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
         starts.push(at);
     }
     starts
@@ -126,6 +136,45 @@ fn a_flipped_bit_costs_one_record_and_is_reported() {
         let mut verified = verify::verify(&*store).unwrap();
         verify::verify_journal(folder.path(), &mut verified).unwrap();
         assert_eq!(verified.findings.len(), 1, "{:?}", verified.findings);
+    }
+}
+
+/// A loss of power may keep a later sector and lose an earlier one.
+#[test]
+fn a_hole_in_what_was_never_synced_is_a_cut_end_and_no_damage() {
+    let file = written(Durability::Process);
+    let starts = records(&file);
+    for hole in 0..29 {
+        let mut torn = file.clone();
+        torn[starts[hole]..starts[hole + 1]].fill(0);
+        let (folder, store, found) = recover(&[&torn]);
+        assert_eq!((found.damaged_files, found.torn_tails), (0, 1), "{hole}");
+        assert_eq!((found.missing_records, found.shipped), (0, 29), "{hole}");
+        // Without its beginning nothing can be said of an attempt; the others are whole.
+        let is_beginning = hole % 3 == 0;
+        let sums = total(&*store);
+        assert_eq!(sums.attempts, if is_beginning { 9 } else { 10 }, "{hole}");
+        assert_eq!(dead_letters(folder.path()).unwrap(), []);
+        let mut verified = verify::verify(&*store).unwrap();
+        verify::verify_journal(folder.path(), &mut verified).unwrap();
+        assert_eq!(verified.findings, [], "{hole}");
+    }
+}
+
+/// What was once on the disk and is not any more was not lost by a loss of power.
+#[test]
+fn a_hole_in_what_was_synced_is_damage() {
+    let file = unshipped();
+    let starts = records(&file);
+    for hole in 0..27 {
+        let mut bad = file.clone();
+        bad[starts[hole]..starts[hole + 1]].fill(0);
+        let (_folder, _store, found) = recover(&[&bad]);
+        assert_eq!(
+            (found.damaged_files, found.missing_records),
+            (1, 1),
+            "{hole}"
+        );
     }
 }
 

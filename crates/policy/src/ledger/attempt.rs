@@ -36,6 +36,9 @@ pub enum Step {
     Repeated,
 }
 
+/// Why an entry is refused whose attempt nobody knows.
+pub const NO_BEGINNING: &str = "nothing is known of its beginning";
+
 impl Attempt {
     pub fn open(opening: Opening) -> Self {
         Self {
@@ -59,7 +62,7 @@ impl Attempt {
                 let attempt = known.insert(Self::open(opening.clone()));
                 Ok(attempt.step(AttemptState::Dispatched))
             }
-            (None, _) => Err("nothing is known of its beginning"),
+            (None, _) => Err(NO_BEGINNING),
         }
     }
 

@@ -8,7 +8,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, Correction, Step};
+pub use attempt::{Attempt, Correction, NO_BEGINNING, Step};
 pub use report::{
     AttemptFilter, AttemptQuery, Group, Listed, ReportQuery, ReportRow, day_of, sum_up,
 };

@@ -325,10 +325,50 @@ fn each_threshold_is_told_once_in_a_window() {
         (crossings[0].budget.as_str(), &crossings[0].scope),
         ("b", &key("k"))
     );
+    let april = UnixMillis(1_775_001_600_000);
+    assert_eq!(crossings[0].until, Some(april));
     assert!(percents(&spend(start(), "0.01")).is_empty());
     assert_eq!(percents(&spend(start(), "0.49")), [80, 100]);
     let next_month = at(Duration::from_hours(24 * 17));
     assert_eq!(percents(&spend(next_month, "0.90")), [50, 80]);
+}
+
+#[test]
+fn a_threshold_of_a_total_is_told_without_an_end() {
+    let watched = BudgetRule {
+        thresholds: vec![50],
+        period: Period::Total,
+        ..budget("b", key("k"), "1.00")
+    };
+    let rules = budgeted(vec![watched]);
+    let held = Admission::default()
+        .admit(&rules, start(), &costing(&[key("k")], "0.50"))
+        .unwrap();
+    let crossings = held.settle(start(), Actual::Exact(cost("0.50")));
+    assert_eq!((percents(&crossings), crossings[0].until), (vec![50], None));
+}
+
+/// L11: each instant lies in one window, the first of the next one not in the last.
+#[test]
+fn a_window_ends_where_the_next_one_begins() {
+    let daily = BudgetRule {
+        period: Period::Day,
+        ..budget("b", key("k"), "1.00")
+    };
+    let rules = budgeted(vec![daily]);
+    let admission = Admission::default();
+    let scopes = [key("k")];
+    let held = admission
+        .admit(&rules, start(), &costing(&scopes, "1.00"))
+        .unwrap();
+    held.settle(start(), Actual::Exact(cost("1.00")));
+    let midnight = Duration::from_hours(12);
+    admission
+        .check(&rules, at(ms(43_199_999)), &costing(&scopes, "1.00"))
+        .unwrap_err();
+    admission
+        .check(&rules, at(midnight), &costing(&scopes, "1.00"))
+        .unwrap();
 }
 
 /// L11: a call belongs to the window of its admission, however late it ends.

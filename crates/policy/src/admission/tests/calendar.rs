@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::UnixMillis;
 use crate::{
-    admission::calendar::{Borders, Calendar, NEVER, readable},
+    admission::calendar::{Borders, Calendar, NEVER, is_zone, readable},
     rules::Period,
 };
 
@@ -159,6 +159,7 @@ fn a_total_never_ends_and_a_zone_that_does_not_exist_is_refused() {
     assert_eq!(total.window(UnixMillis(1)), all);
     assert_eq!(readable(NEVER), "never");
     assert!(Calendar::new(Period::Day, "Mars/Olympus").is_none());
+    assert!(is_zone("Asia/Tokyo") && !is_zone("Mars/Olympus"));
     let day = Calendar::new(Period::Day, "UTC").unwrap();
     assert_eq!(day.window(UnixMillis(u64::MAX - 1)), all);
     let tokyo = Calendar::new(Period::Month, "Asia/Tokyo").unwrap();
