@@ -115,6 +115,11 @@ impl Part {
         self.have
     }
 
+    /// Whether nothing is there to be taken up again, not even a part of bytes that did not all fit on the disk.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.have == 0 && self.file.metadata().is_ok_and(|facts| facts.len() == 0)
+    }
+
     /// Forgets the bytes so far.
     pub(crate) fn restart(&mut self) -> Result<()> {
         self.hasher = Sha256::new();

@@ -174,7 +174,7 @@ impl Puller<'_> {
         };
         if let Err(error) = transfer.run(&mut part, &mut *on).await {
             // What can never become the file is not kept; what can is.
-            if error.code() == "checksum_mismatch" || part.have() == 0 {
+            if error.code() == "checksum_mismatch" || part.is_empty() {
                 part.delete()?;
             }
             return Err(error);
