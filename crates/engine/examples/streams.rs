@@ -3,10 +3,13 @@
 //!
 //! N streams (200) of so many tokens each (64) ask at once. `tests/fairness.rs` holds the same promise without a clock.
 
+#[path = "../tests/support/endless.rs"]
+mod endless;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tollgate_engine::{Engine, Event, Generation, Options, Prompt, Request, Sampling};
+use tollgate_engine::{Engine, Event, Generation, Options, Prompt, Request};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -70,12 +73,7 @@ async fn main() -> Result<(), Failure> {
 /// Goes on to its last token: what the prompt has is rewarded far beyond the end token.
 fn request(owner: usize, n_tokens: u32) -> Request {
     Request {
-        sampling: Sampling {
-            repetition_penalty: 1e-4,
-            frequency_penalty: -2.0,
-            presence_penalty: -2.0,
-            ..Sampling::greedy()
-        },
+        sampling: endless::sampling(),
         max_tokens: Some(n_tokens),
         owner: owner.to_string(),
         ..Request::new(Prompt::Tokens((400..420).collect()))

@@ -1,11 +1,14 @@
 //! Many streams at once: everybody's turn comes, in the order in which they asked. Time is counted in tokens that the
 //! engine gave to anybody, so nothing here depends on how fast the machine is; `examples/streams.rs` measures seconds.
 
+#[path = "support/endless.rs"]
+mod endless;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::task::LocalSet;
-use tollgate_engine::{Engine, Event, FinishReason, Options, Prompt, Request, Sampling};
+use tollgate_engine::{Engine, Event, FinishReason, Options, Prompt, Request};
 
 const PARALLEL: usize = 16;
 
@@ -29,12 +32,7 @@ fn engine() -> Engine {
 /// shares a beginning with another.
 fn request(owner: usize, n_prompt: usize, n_output: u32) -> Request {
     Request {
-        sampling: Sampling {
-            repetition_penalty: 1e-4,
-            frequency_penalty: -2.0,
-            presence_penalty: -2.0,
-            ..Sampling::greedy()
-        },
+        sampling: endless::sampling(),
         max_tokens: Some(n_output),
         logprobs: Some(0),
         owner: owner.to_string(),

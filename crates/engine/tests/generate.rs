@@ -1,6 +1,9 @@
 //! The engine through its public face, on the built-in model. Nothing here depends on what the model has learnt;
 //! `vectors.rs` does.
 
+#[path = "support/endless.rs"]
+mod endless;
+
 use tollgate_engine::{
     Engine, EngineError, ErrorKind, Event, FinishReason, Generation, Message, Prompt, Request,
     Role, Sampling, Usage,
@@ -69,12 +72,7 @@ async fn refusal(engine: &Engine, request: Request) -> EngineError {
 /// rewarded far beyond the end token.
 fn endless(max_tokens: Option<u32>) -> Request {
     Request {
-        sampling: Sampling {
-            repetition_penalty: 1e-4,
-            frequency_penalty: -2.0,
-            presence_penalty: -2.0,
-            ..Sampling::greedy()
-        },
+        sampling: endless::sampling(),
         max_tokens,
         ..raw("Tollgate is a gateway for models, and the answer goes on and on")
     }

@@ -185,10 +185,10 @@ fn check_against_memory(store: &dyn LedgerStore) {
             (0, u64::MAX),
             (1_700_000_000_000, 1_700_000_000_000 + 3 * DAY),
         ] {
-            let (from, to) = (UnixMillis(from), UnixMillis(to));
+            let span = [UnixMillis(from), UnixMillis(to)];
             assert_eq!(
-                store.posted(&scope, from, to).unwrap(),
-                plain.posted(&scope, from, to).unwrap(),
+                store.figures(&scope, &span).unwrap().parts,
+                plain.figures(&scope, &span).unwrap().parts,
                 "{scope}"
             );
         }
@@ -200,7 +200,7 @@ fn check_against_memory(store: &dyn LedgerStore) {
         assert_eq!(figures.parts, expected.parts, "{scope}");
         assert_eq!(figures.as_of, store.shipped().unwrap());
         for (part, span) in figures.parts.iter().zip(borders.windows(2)) {
-            assert_eq!(*part, store.posted(&scope, span[0], span[1]).unwrap());
+            assert_eq!([*part], *store.figures(&scope, span).unwrap().parts);
         }
     }
 }
@@ -368,8 +368,8 @@ fn sums_beyond_64_bits_are_right(store: &dyn LedgerStore) {
     let rows = store.report(&ReportQuery::default()).unwrap();
     assert_eq!(rows[0].cost(), most.times(3));
     assert_eq!(rows[0].input_tokens, u64::MAX);
-    let posted = store.posted(&Scope::Gateway, UnixMillis(0), UnixMillis(u64::MAX));
-    assert_eq!(posted.unwrap().money, most.times(3));
+    let figures = store.figures(&Scope::Gateway, &[UnixMillis(0), UnixMillis(u64::MAX)]);
+    assert_eq!(figures.unwrap().parts[0].money, most.times(3));
 }
 
 macro_rules! ledger_suite {

@@ -15,8 +15,7 @@ use tollgate_ledger::{Config, Disk, DiskFile, Ledger, RealDisk};
 use tollgate_policy::{
     ledger::{
         Applied, AttemptFilter, AttemptId, AttemptOutcome, AttemptQuery, AttemptState, Correction,
-        Cost, Entry, Figures, LedgerStore, Listed, Opening, Posted, ReportQuery, ReportRow,
-        Settlement,
+        Cost, Entry, Figures, LedgerStore, Listed, Opening, ReportQuery, ReportRow, Settlement,
     },
     scope::Scope,
 };
@@ -157,10 +156,6 @@ impl LedgerStore for Moody {
 
     fn shipped(&self) -> Result<u64> {
         self.inner.shipped()
-    }
-
-    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
-        self.inner.posted(scope, from, to)
     }
 
     fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {

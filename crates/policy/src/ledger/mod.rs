@@ -149,11 +149,9 @@ pub trait LedgerStore: Send + Sync + std::fmt::Debug {
     fn apply(&self, entries: &[Entry], shipped: Option<u64>) -> Result<Applied>;
     /// The largest number that `apply` was given; 0 at first.
     fn shipped(&self) -> Result<u64>;
-    /// Everything that `scope` used between two instants (from, inclusive; to, exclusive), by admission.
-    /// Later corrections of prices do not count: what was booked was spent.
-    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted>;
-    /// As [`LedgerStore::posted`], between each of `borders` and the next, and which records these figures hold:
-    /// all of it of one instant.
+    /// Everything that `scope` used between each of `borders` (inclusive) and the next (exclusive), by admission, and
+    /// which records these figures hold: all of it of one instant. Later corrections of prices do not count: what was
+    /// booked was spent.
     fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures>;
     /// Attempts that have begun and not ended.
     fn open_attempts(&self) -> Result<Vec<(AttemptId, AttemptState)>>;

@@ -46,10 +46,6 @@ impl LedgerStore for MemoryLedger {
         Ok(self.0.lock().shipped)
     }
 
-    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
-        Ok(self.0.lock().posted(scope, from, to))
-    }
-
     fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {
         let rows = self.0.lock();
         let spans = borders.iter().zip(borders.iter().skip(1));

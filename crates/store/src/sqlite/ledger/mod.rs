@@ -15,7 +15,7 @@ use tollgate_base::{Money, Result, UnixMillis, Usage, crash_point};
 use tollgate_policy::{
     ledger::{
         Applied, Attempt, AttemptId, AttemptQuery, AttemptState, Correction, Entry, Figures,
-        LedgerStore, Listed, Posted, ReportQuery, ReportRow, Step,
+        LedgerStore, Listed, ReportQuery, ReportRow, Step,
     },
     scope::Scope,
 };
@@ -74,11 +74,6 @@ impl LedgerStore for SqliteLedger {
             row.get(0).map(unsigned)
         });
         number.map_err(|error| unavailable(&error))
-    }
-
-    fn posted(&self, scope: &Scope, from: UnixMillis, to: UnixMillis) -> Result<Posted> {
-        let reader = self.reader.lock();
-        query::posted(&reader, scope, from, to).map_err(|error| unavailable(&error))
     }
 
     fn figures(&self, scope: &Scope, borders: &[UnixMillis]) -> Result<Figures> {
@@ -354,9 +349,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         of_the_fourth_schema(folder.path());
         let ledger = SqliteLedger::open(folder.path()).unwrap();
-        let posted = ledger
-            .posted(&Scope::Gateway, UnixMillis(0), UnixMillis(10))
-            .unwrap();
+        let borders = [UnixMillis(0), UnixMillis(10)];
+        let figures = ledger.figures(&Scope::Gateway, &borders).unwrap();
+        let posted = figures.parts[0];
         assert_eq!(posted.money, Money::from_nanos(700 + 800));
         assert_eq!(posted.requests, 2);
         assert_eq!(ledger.shipped().unwrap(), 42);

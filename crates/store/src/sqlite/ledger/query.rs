@@ -13,7 +13,7 @@ use tollgate_policy::{
 use super::row::{COLUMNS, money_of, signed, to_attempt, unsigned};
 use crate::sqlite::{sql_time, time_of};
 
-pub(super) fn posted(
+fn posted(
     reader: &Connection,
     scope: &Scope,
     from: UnixMillis,

@@ -1,160 +1,41 @@
-//! Random sequences of calls, ends, waits, steps of the wall clock, changes of size and rules that are removed, made
-//! and made again, against a list of everything that happened: B1, B2 in both directions, B4 and B5 over all
-//! stretches, B6, B8, B10, B11.
-//!
-//! A rule is made in three steps (its counters begin, the ledger is flushed, the counters are told), and anything may
-//! happen in between. From then on it counts what the list says, as if it had always been there.
-
-use std::sync::Arc;
+//! The counters beside the list of everything that happened: calls, attempts and ends, and what the list demands.
 
 use proptest::prelude::*;
 
 use super::{
-    list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
-    *,
+    super::{
+        list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
+        *,
+    },
+    DAY, Place,
+    rules::{InForce, Making, RATES, RULES},
 };
-use crate::admission::{Frees, RefusedBy, Restoration, Row};
+use crate::admission::{Frees, RefusedBy, Row};
 
-#[derive(Clone, Debug)]
-enum Op {
-    Call(Place, Asked),
-    /// A call, by somebody who read the rules before they changed.
-    LateCall(Place, Asked),
-    /// One of the open calls ends.
-    End(usize, End),
-    /// The ledger has how one of the open calls ends; its hold has not ended yet.
-    Write(usize, End),
-    /// An attempt of one of the open calls failed, and used this.
-    Attempt(usize, u64, u64),
-    /// What was written down comes into the store.
-    Ship,
-    /// A rule is removed, or made: its counters begin.
-    Toggle(usize),
-    /// A rule is removed and begins to be made again.
-    Again(usize),
-    /// The next step of that: the ledger is flushed, or the rules come into force.
-    Proceed,
-    /// The ledger cannot be asked.
-    Fail,
-    /// Both clocks go on.
-    Wait(u64),
-    /// The wall clock is set, by so many milliseconds.
-    Step(i64),
-    /// A rule is given another size.
-    Resize(usize, u64),
-}
-
-/// Where a call comes from and goes to.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// The key `a`, in the team; else `b`, in none.
-    in_team: bool,
-    /// Whether the attempt goes to the model that has limits of its own.
-    to_model: bool,
-    /// How long the call took from its look at the clock to the counters.
-    late: u64,
-}
-
-const DAY: u64 = 86_400_000;
-const RATES: usize = 10;
-const RULES: usize = RATES + 3;
-
-/// Rules that are in force, or were.
-#[derive(Clone)]
-struct InForce {
-    rules: Arc<Rules>,
-    limits: Vec<LimitRule>,
-    budgets: Vec<BudgetRule>,
-}
-
-/// A change of rules that is under way.
-struct Making {
-    restoration: Restoration,
-    on: [bool; RULES],
-    made: [Made; RULES],
-    is_flushed: bool,
-}
-
-impl InForce {
-    fn new(sizes: &[u64], on: &[bool; RULES]) -> Self {
-        let (limits, budgets) = rules(sizes);
-        let is_on = |id: &str, first: usize| on[first + id.parse::<usize>().unwrap()];
-        let limits: Vec<_> = limits
-            .into_iter()
-            .filter(|rule| is_on(&rule.id, 0))
-            .collect();
-        let budgets = budgets.into_iter().filter(|rule| is_on(&rule.id, RATES));
-        let budgets: Vec<_> = budgets.collect();
-        Self {
-            rules: Arc::new(Rules::new(limits.clone(), budgets.clone()).unwrap()),
-            limits,
-            budgets,
-        }
-    }
-}
-
-fn rules(sizes: &[u64]) -> (Vec<LimitRule>, Vec<BudgetRule>) {
-    let team = Scope::Team("t".to_owned());
-    let model = Scope::Model("m".to_owned());
-    let places = [
-        (Scope::Gateway, "requests-per-second"),
-        (key("a"), "requests-per-minute"),
-        (team.clone(), "tokens-per-minute"),
-        (key("b"), "input-tokens-per-day"),
-        (key("a"), "output-tokens-per-second"),
-        (Scope::Gateway, "concurrent-requests"),
-        (model, "concurrent-requests"),
-        (key("a"), "tokens-per-request"),
-        (key("a"), "requests-per-day"),
-        (Scope::Gateway, "tokens-per-day"),
-    ];
-    let limits = places.into_iter().zip(sizes).enumerate();
-    let limits = limits.map(|(n, ((scope, measure), size))| {
-        let scale = if measure.contains("tokens") { 20 } else { 1 };
-        limit(&n.to_string(), scope, measure, size * scale)
-    });
-    let budgets = [
-        (team, Period::Day, true),
-        (key("a"), Period::Total, true),
-        (Scope::Gateway, Period::Day, false),
-    ];
-    let sizes = sizes.iter().skip(RATES);
-    let budgets = budgets.into_iter().zip(sizes).enumerate();
-    let budgets = budgets.map(|(n, ((scope, period, hard), size))| BudgetRule {
-        limit: Money::from_nanos(i128::from(size * 20)),
-        period,
-        hard,
-        ..budget(&n.to_string(), scope, "0")
-    });
-    (limits.collect(), budgets.collect())
-}
-
-// === the run ===
-
-struct Run {
-    admission: Admission,
-    sizes: Vec<u64>,
-    on: [bool; RULES],
-    made: [Made; RULES],
-    now_in_force: InForce,
-    before: InForce,
-    making: Option<Making>,
+pub(super) struct Run {
+    pub(super) admission: Admission,
+    pub(super) sizes: Vec<u64>,
+    pub(super) on: [bool; RULES],
+    pub(super) made: [Made; RULES],
+    pub(super) now_in_force: InForce,
+    pub(super) before: InForce,
+    pub(super) making: Option<Making>,
     /// How much happened, how many records the ledger has, and how many are in its store.
-    happened: u64,
-    written: u64,
-    shipped: u64,
-    events: Vec<Event>,
+    pub(super) happened: u64,
+    pub(super) written: u64,
+    pub(super) shipped: u64,
+    pub(super) events: Vec<Event>,
     /// The monotonic clock, and the wall's distance from it.
-    now: Duration,
-    wall: u64,
+    pub(super) now: Duration,
+    pub(super) wall: u64,
     /// The latest instant that the counters saw.
-    seen: Duration,
+    pub(super) seen: Duration,
     /// Rules changed: what was admitted under one size need not fit another.
-    resized: bool,
+    pub(super) resized: bool,
 }
 
 impl Run {
-    fn new(sizes: Vec<u64>, on: [bool; RULES]) -> Self {
+    pub(super) fn new(sizes: Vec<u64>, on: [bool; RULES]) -> Self {
         let in_force = InForce::new(&sizes, &on);
         let admission = Admission::default();
         let restoration = admission.begin(&in_force.rules, start());
@@ -180,7 +61,7 @@ impl Run {
         }
     }
 
-    fn moment(&self, late: u64) -> Moment {
+    pub(super) fn moment(&self, late: u64) -> Moment {
         Moment {
             wall: UnixMillis(self.wall),
             monotonic: self.now.saturating_sub(ms(late)),
@@ -188,7 +69,7 @@ impl Run {
     }
 
     /// What counts for a limit within the stretch of this length that ends at `now`.
-    fn within(&self, rule: &LimitRule, now: Duration, length: Duration) -> u64 {
+    pub(super) fn within(&self, rule: &LimitRule, now: Duration, length: Duration) -> u64 {
         let mine = self
             .events
             .iter()
@@ -200,7 +81,7 @@ impl Run {
             .sum()
     }
 
-    fn open(&self, rule: &LimitRule) -> u64 {
+    pub(super) fn open(&self, rule: &LimitRule) -> u64 {
         let mine = self
             .events
             .iter()
@@ -210,7 +91,7 @@ impl Run {
     }
 
     /// Posted, held and doubtful money of a budget in the present window.
-    fn spent(&self, rule: &BudgetRule) -> [u64; 3] {
+    pub(super) fn spent(&self, rule: &BudgetRule) -> [u64; 3] {
         let day = self.wall / DAY;
         let mine = self.events.iter().filter(|event| {
             event.scopes.contains(&rule.scope)
@@ -223,7 +104,12 @@ impl Run {
         })
     }
 
-    fn call(&mut self, place: Place, asked: Asked, is_late: bool) -> Result<(), TestCaseError> {
+    pub(super) fn call(
+        &mut self,
+        place: Place,
+        asked: Asked,
+        is_late: bool,
+    ) -> Result<(), TestCaseError> {
         // Nobody is late by two changes: a rule that goes already need not know of who does not know it yet.
         let is_leaving = |making: &Making| (0..RULES).any(|rule| self.on[rule] && !making.on[rule]);
         if is_late && self.making.as_ref().is_some_and(is_leaving) {
@@ -287,7 +173,7 @@ impl Run {
 
     /// B1, B4, B5, B6: whatever was admitted fits, by the list, in the stretch that ends now. Amounts only
     /// shrink afterwards, so that this covers every stretch.
-    fn fits(
+    pub(super) fn fits(
         &self,
         limits: &[LimitRule],
         budgets: &[BudgetRule],
@@ -322,7 +208,7 @@ impl Run {
     }
 
     /// B2, B4: the rule that is named does stand in the way.
-    fn is_due(
+    pub(super) fn is_due(
         &self,
         refusal: &Refusal,
         limits: &[LimitRule],
@@ -369,7 +255,7 @@ impl Run {
     }
 
     /// B4: obeying the wait succeeds when nobody else comes, and a nanosecond less does not.
-    fn wait_succeeds(
+    pub(super) fn wait_succeeds(
         &self,
         refusal: &Refusal,
         rules: &Rules,
@@ -402,7 +288,7 @@ impl Run {
     }
 
     /// One of the calls whose end is not written down yet, or one whose hold has not ended.
-    fn open_call(&mut self, which: usize, may_be_written: bool) -> Option<&mut Event> {
+    pub(super) fn open_call(&mut self, which: usize, may_be_written: bool) -> Option<&mut Event> {
         let open = self.events.iter_mut();
         let open =
             open.filter(|event| event.end.is_none() && (may_be_written || event.written.is_none()));
@@ -412,7 +298,7 @@ impl Run {
     }
 
     /// Writes down what an attempt that is not the call's last came to. Only what holds no money has several.
-    fn attempt(&mut self, which: usize, input: u64, output: u64) {
+    pub(super) fn attempt(&mut self, which: usize, input: u64, output: u64) {
         let number = self.written + 1;
         let Some(event) = self.open_call(which, false) else {
             return;
@@ -430,7 +316,7 @@ impl Run {
     }
 
     /// Writes down how a call ends.
-    fn write(&mut self, which: usize, end: End) {
+    pub(super) fn write(&mut self, which: usize, end: End) {
         let number = self.written + 1;
         let Some(event) = self.open_call(which, false) else {
             return;
@@ -471,7 +357,7 @@ impl Run {
         self.written = number;
     }
 
-    fn end(&mut self, which: usize, end: End) {
+    pub(super) fn end(&mut self, which: usize, end: End) {
         let now = self.moment(0);
         let Some(event) = self.open_call(which, true) else {
             return;
@@ -493,7 +379,7 @@ impl Run {
         self.book(which, end, now);
     }
 
-    fn book(&mut self, which: usize, end: End, now: Moment) {
+    pub(super) fn book(&mut self, which: usize, end: End, now: Moment) {
         self.happened += 1;
         let (happened, seen) = (self.happened, self.seen.max(now.monotonic));
         let before = self.seen;
@@ -533,79 +419,13 @@ impl Run {
         event.end = Some((seen, end, happened));
         self.seen = seen;
     }
+}
 
-    /// Removes a rule or makes it: the first step.
-    fn toggle(&mut self, which: usize) {
-        self.happened += 1;
-        if self.making.is_some() {
-            return;
-        }
-        let mut on = self.on;
-        on[which] = !on[which];
-        let next = InForce::new(&self.sizes, &on);
-        let at = self.moment(0);
-        let mut made = self.made;
-        let today = self.wall / DAY * DAY;
-        // A limit is told of the last day, a budget of its window and the one before, the second of all of them.
-        let (from, until) = match which.checked_sub(RATES) {
-            None => (self.wall - DAY, u64::MAX),
-            Some(1) => (0, u64::MAX),
-            Some(_) => (today - DAY, today + DAY),
-        };
-        if on[which] {
-            made[which] = Made {
-                event: self.happened,
-                at: self.seen.max(at.monotonic),
-                wall: self.wall,
-                as_of: 0,
-                from,
-                until,
-            };
-        }
-        self.making = Some(Making {
-            restoration: self.admission.begin(&next.rules, at),
-            on,
-            made,
-            is_flushed: false,
-        });
-    }
+// === what holds in the end ===
 
-    /// The next step: the ledger is flushed, or the counters are told and the rules come into force.
-    fn proceed(&mut self) {
-        self.happened += 1;
-        let Some(mut making) = self.making.take() else {
-            return;
-        };
-        if !making.is_flushed {
-            self.shipped = self.written;
-            making.is_flushed = true;
-            self.making = Some(making);
-            return;
-        }
-        let as_of = self.shipped;
-        for (made, before) in making.made.iter_mut().zip(&self.made) {
-            if made.event != before.event {
-                made.as_of = as_of;
-            }
-        }
-        let (events, restoration) = (&self.events, making.restoration);
-        let told = restoration.finish(|scope, borders| {
-            let events = events.iter().filter(|event| event.scopes.contains(scope));
-            Ok(figures(&events, borders, as_of))
-        });
-        assert_eq!(told.unwrap(), []);
-        (self.on, self.made) = (making.on, making.made);
-        self.resized = true;
-        self.enforce();
-    }
-
-    fn enforce(&mut self) {
-        let next = InForce::new(&self.sizes, &self.on);
-        self.before = std::mem::replace(&mut self.now_in_force, next);
-    }
-
+impl Run {
     /// The figures that are told are those of the list, and after the last end nothing is held.
-    fn conserves(&mut self) -> Result<(), TestCaseError> {
+    pub(super) fn conserves(&mut self) -> Result<(), TestCaseError> {
         while self.events.iter().any(|event| event.end.is_none()) {
             self.end(0, End::Exact(1, 1, 1));
         }
@@ -628,7 +448,7 @@ impl Run {
     }
 
     /// B4 once more, over every stretch that ends with a call, for a limit that kept its size.
-    fn holds_everywhere(&self) -> Result<(), TestCaseError> {
+    pub(super) fn holds_everywhere(&self) -> Result<(), TestCaseError> {
         let limits = self.now_in_force.limits.iter();
         let requests = limits.filter(|rule| matches!(rule.measure, Measure::Requests(_)));
         for rule in requests.filter(|_| !self.resized) {
@@ -649,104 +469,5 @@ impl Run {
             }
         }
         Ok(())
-    }
-}
-
-// === the sequences ===
-
-fn call() -> impl Strategy<Value = (Place, Asked)> {
-    let late = prop_oneof![3 => Just(0_u64), 1 => 0_u64..300];
-    let place = (any::<bool>(), any::<bool>(), late);
-    let place = place.prop_map(|(in_team, to_model, late)| Place {
-        in_team,
-        to_model,
-        late,
-    });
-    let asked = (
-        prop::bool::weighted(0.9),
-        0_u64..60,
-        0_u64..60,
-        prop::option::weighted(0.8, 0_u64..60),
-    );
-    let asked = asked.prop_map(|(counts, input, output, money)| Asked {
-        counts,
-        input,
-        output,
-        money,
-    });
-    (place, asked)
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let used = || (0_u64..70, 0_u64..70, 0_u64..70);
-    let end = prop_oneof![
-        4 => used().prop_map(|(input, output, cost)| End::Exact(input, output, cost)),
-        1 => used().prop_map(|(input, output, cost)| End::AtLeast(input, output, cost)),
-        1 => Just(End::Nothing),
-        1 => Just(End::Dropped),
-    ];
-    let wait = prop_oneof![0_u64..50, 0_u64..2_000, 0_u64..70_000, 0_u64..DAY];
-    let step = prop_oneof![-3_600_000_i64..3_600_000, -40_i64..40];
-    let op = prop_oneof![
-        10 => call().prop_map(|(place, asked)| Op::Call(place, asked)),
-        1 => call().prop_map(|(place, asked)| Op::LateCall(place, asked)),
-        2 => (any::<usize>(), end.clone()).prop_map(|(which, end)| Op::Write(which, end)),
-        1 => (any::<usize>(), 0_u64..30, 0_u64..30)
-            .prop_map(|(which, input, output)| Op::Attempt(which, input, output)),
-        1 => Just(Op::Ship),
-        2 => (0..RULES).prop_map(Op::Toggle),
-        2 => (0..RULES).prop_map(Op::Again),
-        8 => Just(Op::Proceed),
-        1 => Just(Op::Fail),
-        5 => (any::<usize>(), end).prop_map(|(which, end)| Op::End(which, end)),
-        4 => wait.prop_map(Op::Wait),
-        2 => step.prop_map(Op::Step),
-        1 => (0..RULES, 0_u64..8).prop_map(|(which, size)| Op::Resize(which, size)),
-    ];
-    prop::collection::vec(op, 1..50)
-}
-
-proptest! {
-    #![proptest_config(super::cases(10_000))]
-
-    #[test]
-    fn every_decision_is_the_one_that_the_list_of_all_events_demands(
-        sizes in prop::collection::vec(1_u64..8, RULES),
-        on in prop::array::uniform13(prop::bool::weighted(0.6)),
-        ops in ops(),
-    ) {
-        let mut run = Run::new(sizes, on);
-        for op in ops {
-            match op {
-                Op::Call(place, asked) => run.call(place, asked, false)?,
-                Op::LateCall(place, asked) => run.call(place, asked, true)?,
-                Op::End(which, end) => run.end(which, end),
-                Op::Write(which, end) => run.write(which, end),
-                Op::Attempt(which, input, output) => run.attempt(which, input, output),
-                Op::Ship => run.shipped = run.written,
-                Op::Toggle(which) => run.toggle(which),
-                Op::Again(which) => {
-                    while run.making.is_some() || run.on[which] {
-                        run.toggle(which);
-                        run.proceed();
-                    }
-                    run.toggle(which);
-                }
-                Op::Proceed => run.proceed(),
-                Op::Fail => drop(run.making.take()),
-                Op::Wait(millis) => {
-                    run.now += ms(millis);
-                    run.wall += millis;
-                }
-                Op::Step(millis) => run.wall = run.wall.saturating_add_signed(millis),
-                Op::Resize(which, size) => {
-                    run.sizes[which] = size;
-                    run.enforce();
-                    run.resized = true;
-                }
-            }
-        }
-        run.holds_everywhere()?;
-        run.conserves()?;
     }
 }
