@@ -82,6 +82,11 @@ impl Shared {
             memory: Memory::default(),
         }
     }
+
+    /// The id of a request that arrives now. The ledger has a row under it, so that ids follow the time.
+    pub fn request_id(&self) -> String {
+        self.ids.next_in_time("req_", self.clock.now())
+    }
 }
 
 impl Gateway {

@@ -41,7 +41,7 @@ impl Service for Edge {
     async fn call(&self, request: Request) -> Response<Body> {
         crash_point("after-accept");
         let received = Instant::now();
-        let request_id = self.gateway.shared().ids.next("req_");
+        let request_id = self.gateway.shared().request_id();
         let dialect = dialect_at(request.uri.path(), &request.headers);
         let answer = pin!(self.answer(request, request_id.clone(), received));
         match CatchPanic::new(answer).await {
@@ -58,7 +58,7 @@ impl Service for Edge {
     }
 
     fn refuse(&self, error: Error, target: Option<&str>) -> Response<Body> {
-        let request_id = self.gateway.shared().ids.next("req_");
+        let request_id = self.gateway.shared().request_id();
         let path = target.unwrap_or("").split('?').next().unwrap_or("");
         error_response(dialect_at(path, &HeaderMap::new()), &error, &request_id)
     }

@@ -150,7 +150,7 @@ impl Line {
                     addressed: None,
                     headers: HeaderMap::new(),
                     body,
-                    request_id: gateway.shared().ids.next("req_"),
+                    request_id: gateway.shared().request_id(),
                     received: Instant::now(),
                 };
                 let (parts, body) = gateway.serve(caller, inbound).await.into_parts();
