@@ -100,7 +100,15 @@ mod tests {
     #[test]
     fn ids_in_time_sort_by_their_milliseconds_and_are_unique_within_one() {
         let source = IdSource::from_entropy();
-        let times = [0, 1, 61, 62, 1_790_000_000_000, 1_790_000_000_001, (1 << 48) - 1];
+        let times = [
+            0,
+            1,
+            61,
+            62,
+            1_790_000_000_000,
+            1_790_000_000_001,
+            (1 << 48) - 1,
+        ];
         let ids: Vec<String> = times
             .iter()
             .flat_map(|at| (0..1000).map(|_| source.next_in_time("req_", UnixMillis(*at))))

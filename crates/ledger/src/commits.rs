@@ -16,7 +16,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tollgate_base::{Error, Result};
 
-use crate::health::Refusal;
+use crate::{health::Refusal, journal::Journal};
 
 /// How far the disk has come.
 #[derive(Debug, Default)]
@@ -44,7 +44,9 @@ pub struct Durable {
 #[derive(Debug)]
 enum State {
     Known(Result<()>),
-    Waits(Arc<Commits>, u64),
+    /// Written, and nobody has been asked for a sync.
+    Written(Arc<Journal>, u64),
+    Waits(Arc<Journal>, u64),
 }
 
 // === impl Commits ===
@@ -76,8 +78,37 @@ impl Commits {
         awake.into_iter().for_each(Waker::wake);
     }
 
-    fn result(waiting: &Waiting, number: u64) -> Result<()> {
-        if waiting.failed.iter().any(|range| range.contains(&number)) {
+    /// Waits on this thread.
+    fn wait(&self, number: u64) -> Result<()> {
+        let mut waiting = self.waiting.lock();
+        while self.done() < number {
+            self.moved.wait(&mut waiting);
+        }
+        waiting.result(number)
+    }
+
+    fn poll(&self, number: u64, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut waiting = self.waiting.lock();
+        if self.done() >= number {
+            return Poll::Ready(waiting.result(number));
+        }
+        let waker = context.waker();
+        let is_known = waiting
+            .wakers
+            .iter()
+            .any(|(at, known)| *at == number && known.will_wake(waker));
+        if !is_known {
+            waiting.wakers.push((number, waker.clone()));
+        }
+        Poll::Pending
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn result(&self, number: u64) -> Result<()> {
+        if self.failed.iter().any(|range| range.contains(&number)) {
             return Err(Refusal::Unavailable.to_error());
         }
         Ok(())
@@ -101,9 +132,9 @@ impl Durable {
         }
     }
 
-    pub(crate) fn of(commits: Arc<Commits>, number: u64) -> Self {
+    pub(crate) fn written(journal: Arc<Journal>, number: u64) -> Self {
         Self {
-            state: State::Waits(commits, number),
+            state: State::Written(journal, number),
             number: Some(number),
         }
     }
@@ -114,16 +145,21 @@ impl Durable {
     }
 
     /// Waits on this thread.
-    pub fn wait(self) -> Result<()> {
-        match self.state {
-            State::Known(result) => result,
-            State::Waits(commits, number) => {
-                let mut waiting = commits.waiting.lock();
-                while commits.done() < number {
-                    commits.moved.wait(&mut waiting);
-                }
-                Commits::result(&waiting, number)
+    pub fn wait(mut self) -> Result<()> {
+        self.ask();
+        match &self.state {
+            State::Known(result) => result.clone(),
+            State::Written(journal, number) | State::Waits(journal, number) => {
+                journal.commits.wait(*number)
             }
+        }
+    }
+
+    /// The first who waits asks for the sync, which may be done by then.
+    fn ask(&mut self) {
+        if let State::Written(journal, number) = &self.state {
+            journal.sync_up_to(*number);
+            self.state = State::Waits(journal.clone(), *number);
         }
     }
 }
@@ -131,24 +167,22 @@ impl Durable {
 impl Future for Durable {
     type Output = Result<()>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.ask();
         match &self.state {
             State::Known(result) => Poll::Ready(result.clone()),
-            State::Waits(commits, number) => {
-                let mut waiting = commits.waiting.lock();
-                if commits.done() >= *number {
-                    return Poll::Ready(Commits::result(&waiting, *number));
-                }
-                let waker = context.waker();
-                let is_known = waiting
-                    .wakers
-                    .iter()
-                    .any(|(at, known)| at == number && known.will_wake(waker));
-                if !is_known {
-                    waiting.wakers.push((*number, waker.clone()));
-                }
-                Poll::Pending
+            State::Written(journal, number) | State::Waits(journal, number) => {
+                journal.commits.poll(*number, context)
             }
+        }
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        // Nobody waits, and the record is to be safe all the same.
+        if let State::Written(journal, number) = &self.state {
+            journal.ask_for_sync(*number);
         }
     }
 }

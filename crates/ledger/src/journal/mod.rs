@@ -1,4 +1,5 @@
-//! The journal: files that only grow, written by the calling thread, synced by one thread of its own.
+//! The journal: files that only grow, written by the calling thread, synced by one thread of its own or, where nobody
+//! else waits, by the one that does.
 //!
 //! A write that the system took survives the death of the process. A sync makes it survive the loss of power;
 //! settlements that come while one runs share the next. A file whose write or sync failed is never written
@@ -30,6 +31,8 @@ use crate::{
     segment::{FRAME, Format, HEADER, Header, LONGEST},
 };
 
+use self::sync::Pace;
+
 /// Endings that are kept in memory while nothing can be written.
 const MOST_PARKED: usize = 100_000;
 
@@ -41,7 +44,8 @@ pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
     salts: IdSource,
     writer: Mutex<Writer>,
-    commits: Arc<Commits>,
+    pub(crate) commits: Commits,
+    pace: Mutex<Pace>,
     /// The largest number whose durability somebody waits for.
     wanted: AtomicU64,
     sync: Signal,
@@ -162,7 +166,8 @@ impl Journal {
                 is_closed: false,
                 buffer: Vec::with_capacity(4096),
             }),
-            commits: Arc::new(Commits::default()),
+            commits: Commits::default(),
+            pace: Mutex::default(),
             wanted: AtomicU64::new(0),
             sync: Signal::default(),
             syncer: Mutex::new(None),
@@ -231,18 +236,14 @@ impl Journal {
     }
 
     /// As `append`; what comes back resolves when the record is as durable as configured.
-    pub(crate) fn append_durably(&self, entry: Written<'_>) -> Durable {
+    pub(crate) fn append_durably(self: &Arc<Self>, entry: Written<'_>) -> Durable {
         crash_point("before-settle-write");
         let written = self.append(entry);
         crash_point("after-settle-write");
         match (written, self.config.durability) {
             (Err(error), _) => Durable::failed(error),
             (Ok(number), Durability::Process) => Durable::done(number),
-            (Ok(number), Durability::Power) => {
-                self.wanted.fetch_max(number, Ordering::AcqRel);
-                self.sync.set();
-                Durable::of(self.commits.clone(), number)
-            }
+            (Ok(number), Durability::Power) => Durable::written(self.clone(), number),
         }
     }
 

@@ -1,6 +1,11 @@
-//! What the journal's own thread does: syncs, and tries a disk that failed until it has come back.
+//! Syncs. The journal's own thread does them, and tries a disk that failed until it has come back; where nobody
+//! shares a sync, who waits for it does it.
 
-use std::{fs, io, sync::atomic::Ordering, time::Instant};
+use std::{
+    fs, io,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use tollgate_base::crash_point;
 use tollgate_policy::ledger::Entry;
@@ -8,18 +13,71 @@ use tollgate_policy::ledger::Entry;
 use super::{Journal, Segment, Writer};
 use crate::health::count;
 
+/// A sync that takes longer holds up what else the waiting thread serves.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// The last sync: when it began, and how long it took. Locked for as long as one runs, so that there is one at a time.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Option<(Instant, Duration)>);
+
+impl Pace {
+    /// How long ago the last one has to begin before the next.
+    fn rest(&self, interval: Duration) -> Duration {
+        self.0.map_or(Duration::ZERO, |(began, _)| {
+            interval.saturating_sub(began.elapsed())
+        })
+    }
+
+    fn is_quick(&self) -> bool {
+        self.0.is_some_and(|(_, took)| took < QUICK)
+    }
+}
+
 impl Journal {
+    /// Returns when record `number` is on the disk, or sees to it that it will be.
+    ///
+    /// Under load a sync is shared by all who come while another runs, and the thread for it does it. A record
+    /// that comes alone would pay for two changes of threads, which cost as much as the sync: who waits for it
+    /// syncs on the spot, unless the disk was slow the last time.
+    pub(crate) fn sync_up_to(&self, number: u64) {
+        if !self.is_due() && self.commits.done() < number {
+            let pace = self.pace.try_lock();
+            let alone = |pace: &Pace| pace.is_quick() && self.rest(pace).is_zero();
+            if let Some(mut pace) = pace.filter(|pace| alone(pace)) {
+                return self.sync_once(&mut pace);
+            }
+        }
+        self.ask_for_sync(number);
+    }
+
+    /// Has record `number` synced by the thread for it.
+    pub(crate) fn ask_for_sync(&self, number: u64) {
+        if self.commits.done() < number {
+            self.wanted.fetch_max(number, Ordering::AcqRel);
+            self.sync.set();
+        }
+    }
+
+    /// Whether somebody was promised a sync that was not done yet.
+    fn is_due(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > self.commits.done()
+    }
+
+    fn rest(&self, pace: &Pace) -> Duration {
+        pace.rest(self.config.sync_interval)
+    }
+
     pub(super) fn keep_synced(&self) {
         let mut heal_at: Option<Instant> = None;
         loop {
-            let is_healthy = self.writer.lock().trouble.is_none();
-            let is_due = self.wanted.load(Ordering::Acquire) > self.commits.done();
-            if is_due {
-                let began = Instant::now();
-                self.sync_once();
-                let rest = self.config.sync_interval.saturating_sub(began.elapsed());
+            if self.is_due() {
+                let rest = self.rest(&self.pace.lock());
                 if !self.stopping.load(Ordering::Acquire) && !rest.is_zero() {
                     std::thread::sleep(rest);
+                }
+                let mut pace = self.pace.lock();
+                if self.is_due() {
+                    self.sync_once(&mut pace);
                 }
             } else if self.stopping.load(Ordering::Acquire) {
                 return;
@@ -27,7 +85,8 @@ impl Journal {
                 self.sync
                     .wait(heal_at.map(|at| at.saturating_duration_since(Instant::now())));
             }
-            if is_healthy {
+            // Asked after the wait: what ended it may be a failure.
+            if self.writer.lock().trouble.is_none() {
                 heal_at = None;
             } else if heal_at.is_none_or(|at| at <= Instant::now()) {
                 self.heal();
@@ -36,7 +95,13 @@ impl Journal {
         }
     }
 
-    fn sync_once(&self) {
+    fn sync_once(&self, pace: &mut Pace) {
+        let began = Instant::now();
+        self.sync_or_copy();
+        *pace = Pace(Some((began, began.elapsed())));
+    }
+
+    fn sync_or_copy(&self) {
         let (last, mut files) = self.take_unsynced();
         crash_point("before-sync");
         let Err(error) = self.sync_files(&files) else {
@@ -128,6 +193,7 @@ impl Journal {
 
     /// Tries whether the disk has come back: the reserve is there, a new file can be written and synced.
     fn heal(&self) {
+        let _alone = self.pace.lock();
         let mut writer = self.writer.lock();
         if let Err(error) = self.try_to_heal(&mut writer) {
             self.note_failure(&mut writer, &error);

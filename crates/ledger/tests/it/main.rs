@@ -9,3 +9,4 @@ mod files;
 mod flow;
 mod shipping;
 mod support;
+mod syncing;
