@@ -39,6 +39,8 @@ struct Waiting {
     n_lost: u64,
     /// Somebody should see this now.
     is_urgent: bool,
+    /// The writing thread sleeps until it is woken; else it looks for lines by itself.
+    is_asleep: bool,
     is_closing: bool,
     has_ended: bool,
 }
@@ -70,7 +72,7 @@ impl Sink {
             waiting.n_lost += 1;
             return;
         }
-        let wakes = waiting.lines.is_empty() || (is_urgent && !waiting.is_urgent);
+        let wakes = waiting.is_asleep || (is_urgent && !waiting.is_urgent);
         waiting.lines.extend_from_slice(line);
         waiting.is_urgent |= is_urgent;
         drop(waiting);
@@ -104,13 +106,20 @@ impl Shared {
     }
 
     /// Waits for lines and takes them: how many were dropped before, and whether these are the last.
+    ///
+    /// While lines keep coming they are fetched at intervals, and whoever says one wakes nobody.
     fn take(&self, lines: &mut Vec<u8>) -> (u64, bool) {
         let mut waiting = self.waiting.lock();
-        while waiting.lines.is_empty() && !waiting.is_closing {
+        loop {
+            if !waiting.is_urgent && !waiting.is_closing {
+                self.changed.wait_for(&mut waiting, GATHERING);
+            }
+            if !waiting.lines.is_empty() || waiting.is_closing {
+                break;
+            }
+            waiting.is_asleep = true;
             self.changed.wait(&mut waiting);
-        }
-        if !waiting.is_urgent && !waiting.is_closing {
-            self.changed.wait_for(&mut waiting, GATHERING);
+            waiting.is_asleep = false;
         }
         std::mem::swap(&mut waiting.lines, lines);
         waiting.is_urgent = false;
