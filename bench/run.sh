@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds Tollgate and the benchmark, gets nginx when it is missing, measures and
-# checks the bars. Arguments go on to `tollgate-bench run`; see bench/README.md.
+# Builds Tollgate as it is published (scripts/release.sh, about 20 minutes) and the benchmark, gets nginx when it is
+# missing, measures and checks the bars. Arguments go on to `tollgate-bench run`; see bench/README.md.
+# TOLLGATE_BINARY=FILE measures that binary instead and builds none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,8 +24,10 @@ if ! command -v taskset >/dev/null; then
   as_root apt-get install -y -qq util-linux
 fi
 
-echo "Building Tollgate and the benchmark (release)."
-cargo build --release --locked --package tollgate --package tollgate-bench
+target="${CARGO_TARGET_DIR:-target}"
+tollgate="${TOLLGATE_BINARY:-$target/dist/tollgate}"
+[ -n "${TOLLGATE_BINARY:-}" ] || scripts/release.sh
+cargo build --release --locked --package tollgate-bench
 
 # A thousand streams take two thousand sockets of the proxy.
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
@@ -33,5 +36,4 @@ if [ "$(ulimit -n)" != unlimited ] && [ "$(ulimit -n)" -lt 4096 ]; then
   exit 2
 fi
 
-target="${CARGO_TARGET_DIR:-target}/release"
-exec "$target/tollgate-bench" run --tollgate "$target/tollgate" --check "$@"
+exec "$target/release/tollgate-bench" run --tollgate "$tollgate" --check "$@"

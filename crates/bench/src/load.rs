@@ -110,12 +110,18 @@ fn measured(
     watched: Option<u32>,
     drive: impl FnOnce(&mut Pool) -> Result<Tally, Box<dyn Error>>,
 ) -> Result<LoadReport, Box<dyn Error>> {
-    std::thread::sleep(SETTLE);
+    // Only who is watched has to come to rest.
+    let settle = || {
+        if watched.is_some() {
+            std::thread::sleep(SETTLE);
+        }
+    };
+    settle();
     let before = watched.map(CpuReading::take).transpose()?;
     let start = Instant::now();
     let mut tally = drive(pool)?;
     let wall_s = start.elapsed().as_secs_f64();
-    std::thread::sleep(SETTLE);
+    settle();
     let cpu_us = match (watched, &before) {
         (Some(pid), Some(before)) => CpuReading::take(pid)?.since_ns(before) as f64 / 1000.0,
         _ => 0.0,

@@ -19,6 +19,7 @@ mod provider;
 mod report;
 mod run;
 mod servers;
+mod train;
 mod translate;
 mod wire;
 
@@ -60,6 +61,8 @@ enum Action {
     Run(run::Plan),
     /// Measure what translations between dialects cost
     Translate(translate::Plan),
+    /// Give a binary the work that a build learns from; see scripts/release.sh
+    Train(train::Plan),
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
             .map_err(Into::into),
         Action::Run(plan) => run::run(&plan),
         Action::Translate(plan) => translate::run(&plan),
+        Action::Train(plan) => train::run(&plan),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -172,15 +176,8 @@ fn send_load(target: &Target, shape: &Shape) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The request as an SDK would send it: the usual headers and a JSON body.
 fn request(target: &Target) -> Vec<u8> {
     let body = payload::request_body(&target.model, target.body_bytes, target.least_events > 0);
     let key = target.key.as_deref().unwrap_or("test-bench");
-    format!(
-        "POST {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\nUser-Agent: tollgate-bench\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n{body}",
-        target.path,
-        target.to,
-        body.len()
-    )
-    .into_bytes()
+    payload::post(target.to, &target.path, key, &body)
 }

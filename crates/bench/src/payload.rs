@@ -4,6 +4,22 @@
 //! code and letters outside ASCII, because a gateway that looks into a body
 //! meets those, not one long string of `a`. Everything is deterministic.
 
+use std::error::Error;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tollgate_dialect::{
+    Dialect, ModelTraits, Quirks, RawObject, Target, parse_request, render_request,
+};
+
+/// The dialects of conversations.
+pub(crate) const DIALECTS: [Dialect; 4] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::AnthropicMessages,
+    Dialect::GeminiGenerate,
+];
+
 /// Text with what real prompts hold; cut at character boundaries as needed.
 const PROSE: &str = "Here is what I tried so far:\n\n```rust\nlet total = lines.iter().map(|l| l.len()).sum::<usize>();\nprintln!(\"{}\\t{}\", name, total);\n```\nIt prints \"0\" for the file C:\\data\\été.txt, although the file isn't empty – the naïve loop gives 1 024. Could you explain why, and what I should change? ";
 
@@ -35,6 +51,41 @@ pub(crate) fn request_body(model: &str, bytes: usize, stream: bool) -> String {
     }
     body.push_str(tail);
     body
+}
+
+/// The same conversation in every dialect of [`DIALECTS`], said by the translation itself.
+pub(crate) fn bodies(
+    model: &str,
+    bytes: usize,
+    stream: bool,
+) -> Result<Vec<(Dialect, Bytes)>, Box<dyn Error>> {
+    let chat = Bytes::from(request_body(model, bytes, stream));
+    let raw = RawObject::parse(chat.clone()).map_err(|error| error.message().to_owned())?;
+    let request =
+        parse_request(Dialect::OpenAiChat, &raw).map_err(|error| error.message().to_owned())?;
+    let (traits, quirks) = (ModelTraits::default(), Quirks::default());
+    let mut bodies = vec![(Dialect::OpenAiChat, chat)];
+    for dialect in &DIALECTS[1..] {
+        let target = Target {
+            model,
+            traits: &traits,
+            quirks: &quirks,
+            max_output: None,
+        };
+        let rendered = render_request(*dialect, &request, target)
+            .map_err(|error| error.message().to_owned())?;
+        bodies.push((*dialect, rendered.body));
+    }
+    Ok(bodies)
+}
+
+/// A request as an SDK would send it: the usual headers and a JSON body.
+pub(crate) fn post(to: SocketAddr, path: &str, key: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {to}\r\nAccept: application/json\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\nUser-Agent: tollgate-bench\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// A chat completion with usage, of exactly `bytes` bytes (or the least that is complete).

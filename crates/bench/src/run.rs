@@ -21,7 +21,7 @@ use crate::machine;
 use crate::measures::{Measure, Subject};
 use crate::procfs::resident_kib;
 use crate::report::{self, Results, Sample, Start};
-use crate::servers::{Place, Server, pinned, tollgate_key};
+use crate::servers::{Place, Server, bench_provider, pinned, tollgate_key};
 
 /// How the benchmark runs.
 #[derive(Debug, Args)]
@@ -160,7 +160,7 @@ fn start_contenders(
         },
     ];
     if place.tollgate.is_some() {
-        let tollgate = place.tollgate(core, upstream, "data")?;
+        let tollgate = place.tollgate(core, &bench_provider(upstream), "data")?;
         contenders.push(Contender {
             subject: Subject::Tollgate,
             latency: (tollgate.address, tollgate.pid()),
@@ -239,6 +239,7 @@ fn send(
 /// Starts each server five times on all cores; the first start of Tollgate has an empty data folder each time.
 fn measure_starts(place: &Place, upstream: SocketAddr) -> Result<Vec<Start>, Box<dyn Error>> {
     const STARTS: usize = 5;
+    let providers = bench_provider(upstream);
     let mut starts = Vec::new();
     for attempt in 0..STARTS {
         starts.push(start_of("nginx", &place.nginx(None, upstream)?)?);
@@ -246,11 +247,11 @@ fn measure_starts(place: &Place, upstream: SocketAddr) -> Result<Vec<Start>, Box
             let data = format!("start-{attempt}");
             starts.push(start_of(
                 "tollgate, first start",
-                &place.tollgate(None, upstream, &data)?,
+                &place.tollgate(None, &providers, &data)?,
             )?);
             starts.push(start_of(
                 "tollgate, later start",
-                &place.tollgate(None, upstream, &data)?,
+                &place.tollgate(None, &providers, &data)?,
             )?);
         }
     }

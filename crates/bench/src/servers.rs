@@ -42,6 +42,13 @@ const EVERYTHING_ON: &str = "[prices.\"bench/*\"]\ninput = 1\noutput = 2\n\
     [limits.places]\nscope = \"provider:bench\"\nmeasure = \"concurrent-requests\"\nmost = 100000\n\
     [log]\nlevel = \"info\"\n";
 
+/// The configuration of the scripted provider.
+pub(crate) fn bench_provider(upstream: SocketAddr) -> String {
+    format!(
+        "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n"
+    )
+}
+
 impl Place {
     /// The scripted provider.
     pub(crate) fn provider(&self, name: &str, core: usize) -> Result<Server, Box<dyn Error>> {
@@ -77,11 +84,12 @@ impl Place {
         self.start(command, "nginx", address, "/health/ready")
     }
 
-    /// Tollgate with everything on: keys, limits, budget, ledger, call log; its key and a data folder of its own.
+    /// Tollgate with everything on: keys, limits, budget, ledger, call log; its key, the configuration of its
+    /// providers and a data folder of its own.
     pub(crate) fn tollgate(
         &self,
         core: Option<usize>,
-        upstream: SocketAddr,
+        providers: &str,
         data: &str,
     ) -> Result<Server, Box<dyn Error>> {
         let binary = self
@@ -90,12 +98,7 @@ impl Place {
             .ok_or("no Tollgate binary was given")?;
         let address = free_address()?;
         let file = self.folder.join("tollgate.toml");
-        fs::write(
-            &file,
-            format!(
-                "[providers.bench]\nkind = \"openai-compatible\"\nbase_url = \"http://{upstream}/v1\"\napi_key = \"test-bench\"\n{EVERYTHING_ON}"
-            ),
-        )?;
+        fs::write(&file, format!("{providers}{EVERYTHING_ON}"))?;
         let mut command = pinned(core, binary);
         command.args(["serve", "--json", "--listen", &address.to_string()]);
         command

@@ -13,7 +13,7 @@ use tollgate_dialect::{
     render_request,
 };
 
-use crate::payload;
+use crate::payload::{DIALECTS, bodies};
 
 type Outcome = Result<bool, Box<dyn std::error::Error>>;
 
@@ -24,12 +24,6 @@ pub(crate) struct Plan {
     rounds: usize,
 }
 
-const DIALECTS: [Dialect; 4] = [
-    Dialect::OpenAiChat,
-    Dialect::OpenAiResponses,
-    Dialect::AnthropicMessages,
-    Dialect::GeminiGenerate,
-];
 const SIZES: [(&str, usize); 2] = [("1 KB", 1024), ("100 KB", 100 * 1024)];
 
 /// Prints a row for each pair: microseconds for each size, and how often the splice fits into it.
@@ -40,11 +34,11 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         "from -> to: microseconds for a request, and its ratio to the same dialect's splice"
     )?;
     for (name, bytes) in SIZES {
-        let bodies = bodies(bytes)?;
+        let bodies = bodies("m", bytes, false)?;
         writeln!(out, "\n{name}")?;
         let mut times = vec![vec![Vec::new(); DIALECTS.len()]; DIALECTS.len()];
         for _ in 0..plan.rounds {
-            for (from, body) in bodies.iter().enumerate() {
+            for (from, (_, body)) in bodies.iter().enumerate() {
                 for (to, of_pair) in times[from].iter_mut().enumerate() {
                     of_pair.push(time(DIALECTS[from], DIALECTS[to], body, bytes)?);
                 }
@@ -65,22 +59,6 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         }
     }
     Ok(true)
-}
-
-/// The same conversation in every dialect.
-fn bodies(bytes: usize) -> Result<Vec<bytes::Bytes>, Box<dyn std::error::Error>> {
-    let chat = bytes::Bytes::from(payload::request_body("m", bytes, false));
-    let raw = RawObject::parse(chat.clone()).map_err(|error| error.message().to_owned())?;
-    let request =
-        parse_request(Dialect::OpenAiChat, &raw).map_err(|error| error.message().to_owned())?;
-    let (traits, quirks) = (ModelTraits::default(), Quirks::default());
-    let mut bodies = vec![chat];
-    for dialect in &DIALECTS[1..] {
-        let rendered = render_request(*dialect, &request, target(&traits, &quirks))
-            .map_err(|error| error.message().to_owned())?;
-        bodies.push(rendered.body);
-    }
-    Ok(bodies)
 }
 
 fn target<'a>(traits: &'a ModelTraits, quirks: &'a Quirks) -> Target<'a> {
