@@ -16,7 +16,7 @@ use crate::{
     health::count,
     journal::{Journal, file_number, remove_older},
     ledger::OpenError,
-    segment::{self, Damage, Scan},
+    segment::{self, Around, Damage, Scan},
     ship::Carrier,
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn open(
     for path in found {
         let bytes = fs::read(&path).map_err(unusable)?;
         let scan = segment::scan(&bytes);
-        last = last.max(scan.records.last().map_or(0, |record| record.number));
+        last = last.max(scan.last());
         next_file = next_file.max(file_number(&path).unwrap_or(0) + 1);
         scans.push((path, scan, bytes.len()));
     }
@@ -76,6 +76,10 @@ pub(crate) fn open(
     let synced = synced.unwrap_or(0);
     carrier.promised = synced;
     let mut recovery = Recovery::default();
+    let mut around = Around {
+        synced,
+        before: known,
+    };
     for (path, scan, length) in scans {
         crash_point("recovery-replay");
         let news: Vec<_> = scan
@@ -96,7 +100,8 @@ pub(crate) fn open(
         crash_point("recovery-replay");
         recovery.files += 1;
         recovery.shipped += news.len() as u64;
-        tidy(&path, (&scan, synced), length, &mut recovery).map_err(unusable)?;
+        tidy(&path, (&scan, around), length, &mut recovery).map_err(unusable)?;
+        around.before = around.before.max(scan.last());
     }
     carrier.promised = u64::MAX;
     let counters = &journal.counters;
@@ -107,26 +112,26 @@ pub(crate) fn open(
     Ok((journal, carrier, recovery))
 }
 
-/// A damaged file is kept aside to be looked at; a torn tail is cut off. What a loss of power took from the middle of
-/// what was never synced is no damage.
+/// A damaged file is kept aside to be looked at; a torn tail is cut off. What a loss of power took from the beginning or
+/// the middle of what was never synced is no damage.
 fn tidy(
     path: &Path,
-    (scan, synced): (&Scan, u64),
+    (scan, around): (&Scan, Around),
     length: usize,
     recovery: &mut Recovery,
 ) -> io::Result<()> {
-    let damage = scan.damage(synced);
-    if damage != Damage::default() || scan.header.is_none() && scan.torn > 0 {
+    let damage = scan.damage(around);
+    if damage != Damage::default() {
         recovery.damaged_files += 1;
         recovery.missing_records += damage.missing;
         tracing::error!(path = %path.display(), missing = damage.missing, "a journal file is damaged; it is kept aside");
         return fs::rename(path, free_name(path));
     }
-    if scan.has_holes(synced) {
+    if scan.has_holes(around) {
         recovery.torn_tails += 1;
         tracing::warn!(path = %path.display(), "a part of a journal file that was never synced is missing");
     }
-    if scan.torn > 0 {
+    if scan.header.is_some() && scan.torn > 0 {
         recovery.torn_tails += 1;
         tracing::warn!(path = %path.display(), bytes = scan.torn, "the last record of a journal file was cut");
     }

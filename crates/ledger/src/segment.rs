@@ -61,6 +61,8 @@ pub(crate) struct Scan {
     gaps: Vec<Gap>,
     /// Bytes after the last sound record that are not all zero: a write that was cut.
     pub(crate) torn: usize,
+    /// Zeros stand in the place of the header. The first sync of a file brings it to the disk.
+    is_blank: bool,
 }
 
 /// A stretch in front of a sound record that is none.
@@ -75,8 +77,19 @@ struct Gap {
 /// What is wrong with a file beyond what a loss of power may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Damage {
+    /// Nothing of it can be read, although something of it was once on the disk.
+    pub(crate) is_headless: bool,
     pub(crate) bytes: usize,
     pub(crate) missing: u64,
+}
+
+/// What the rest of the journal says of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Around {
+    /// The last record that was once on the disk.
+    pub(crate) synced: u64,
+    /// The last record that stands in a file before it, or is in the store.
+    pub(crate) before: u64,
 }
 
 impl Format {
@@ -188,21 +201,33 @@ impl Header {
 }
 
 impl Scan {
-    /// What is wrong, where every record up to `synced` was once on the disk.
-    pub(crate) fn damage(&self, synced: u64) -> Damage {
+    /// The number of its last sound record; 0 without one.
+    pub(crate) fn last(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.number)
+    }
+
+    /// What is wrong with the file.
+    pub(crate) fn damage(&self, around: Around) -> Damage {
+        let was_never_synced = self.is_blank && around.synced <= around.before;
+        let none = Damage {
+            is_headless: self.header.is_none() && self.torn > 0 && !was_never_synced,
+            ..Damage::default()
+        };
         let real = self
             .gaps
             .iter()
-            .filter(|gap| gap.first <= synced || gap.missing == 0);
-        real.fold(Damage::default(), |sum, gap| Damage {
+            .filter(|gap| gap.first <= around.synced || gap.missing == 0);
+        real.fold(none, |sum, gap| Damage {
             bytes: sum.bytes + gap.bytes,
             missing: sum.missing + gap.missing,
+            ..sum
         })
     }
 
-    /// Whether a part in the middle never reached the disk.
-    pub(crate) fn has_holes(&self, synced: u64) -> bool {
-        !self.gaps.is_empty() && self.damage(synced) == Damage::default()
+    /// Whether a part in the middle, or the beginning, never reached the disk.
+    pub(crate) fn has_holes(&self, around: Around) -> bool {
+        let is_holed = !self.gaps.is_empty() || self.is_blank && self.torn > 0;
+        is_holed && self.damage(around) == Damage::default()
     }
 }
 
@@ -215,6 +240,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
     };
     let Some(header) = scan.header else {
         scan.torn = bytes.iter().filter(|byte| **byte != 0).count();
+        scan.is_blank = bytes.iter().take(HEADER).all(|byte| *byte == 0);
         return scan;
     };
     let mut expected = header.first;
@@ -263,6 +289,13 @@ mod tests {
         first: 7,
     };
 
+    fn around(scan: &Scan) -> Around {
+        Around {
+            synced: scan.synced,
+            before: HEAD.first - 1,
+        }
+    }
+
     fn file(n: u64) -> Vec<u8> {
         let mut bytes = HEAD.encode().to_vec();
         for number in 0..n {
@@ -308,11 +341,11 @@ mod tests {
         }
         let whole = scan(&bytes);
         assert_eq!((whole.header, whole.records.len()), (Some(head), 3));
-        assert_eq!(whole.damage(whole.synced), Damage::default());
+        assert_eq!(whole.damage(around(&whole)), Damage::default());
         bytes[second].fill(0);
         let torn = scan(&bytes);
         assert_eq!(torn.records.len(), 2);
-        assert_eq!(torn.damage(torn.synced).missing, 1);
+        assert_eq!(torn.damage(around(&torn)).missing, 1);
     }
 
     #[test]

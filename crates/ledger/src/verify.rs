@@ -15,7 +15,7 @@ use tollgate_policy::ledger::{
 use crate::{
     dead,
     journal::file_number,
-    segment::{self, Damage},
+    segment::{self, Around, Damage},
 };
 
 /// Something that must not be.
@@ -97,14 +97,24 @@ pub fn verify_journal(data: &Path, verified: &mut Verified) -> io::Result<()> {
         let scan = segment::scan(&bytes);
         verified.journal_files += 1;
         verified.journal_records += scan.records.len() as u64;
-        if scan.header.is_none() && scan.torn > 0 {
-            verified.add("journal", format!("{name} has no readable beginning"));
-        }
         scans.push((name, scan));
     }
+    scans.sort_by(|(a, _), (b, _)| a.cmp(b));
     let synced = scans.iter().map(|(_, scan)| scan.synced).max();
+    let mut around = Around {
+        synced: synced.unwrap_or(0),
+        before: 0,
+    };
     for (name, scan) in scans {
-        let Damage { bytes, missing } = scan.damage(synced.unwrap_or(0));
+        let Damage {
+            is_headless,
+            bytes,
+            missing,
+        } = scan.damage(around);
+        around.before = around.before.max(scan.last());
+        if is_headless {
+            verified.add("journal", format!("{name} has no readable beginning"));
+        }
         if bytes > 0 || missing > 0 {
             let text = format!("{name} has {bytes} damaged bytes and {missing} missing records");
             verified.add("journal", text);

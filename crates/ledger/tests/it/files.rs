@@ -200,6 +200,39 @@ fn damage_in_one_file_keeps_no_other_from_being_read() {
     assert_eq!(total(&*store).attempts, 10);
 }
 
+/// The first sync of a file brings its beginning to the disk: without it nothing of the file was promised.
+#[test]
+fn a_file_whose_beginning_was_never_synced_is_a_cut_end_and_no_damage() {
+    let file = written(Durability::Process);
+    for first_kept in [64, 512, 1024] {
+        let mut blank = file.clone();
+        blank[..first_kept].fill(0);
+        let (folder, store, found) = recover(&[&blank]);
+        assert_eq!((found.damaged_files, found.torn_tails), (0, 1));
+        assert_eq!((found.shipped, total(&*store).attempts), (0, 0));
+        let mut verified = verify::verify(&*store).unwrap();
+        verify::verify_journal(folder.path(), &mut verified).unwrap();
+        assert_eq!(verified.findings, []);
+    }
+}
+
+#[test]
+fn a_file_without_its_beginning_is_damaged_where_a_later_one_knows_of_its_sync() {
+    let file = unshipped();
+    let mut blank = file.clone();
+    blank[..64].fill(0);
+    let (folder, _store, found) = recover(&[&blank, &file]);
+    assert_eq!((found.damaged_files, found.shipped), (1, 30));
+    let names = std::fs::read_dir(folder.path().join("journal")).unwrap();
+    let aside = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".damaged");
+    assert_eq!(
+        names
+            .filter(|file| aside(&file.as_ref().unwrap().file_name()))
+            .count(),
+        1
+    );
+}
+
 #[test]
 fn one_damaged_copy_of_the_header_is_enough() {
     let file = unshipped();
