@@ -31,6 +31,9 @@ cargo build --locked --workspace --bins "${points[@]}"
 target="${CARGO_TARGET_DIR:-target}/debug"
 TOLLGATE_BIN="$(realpath "$target/tollgate")" TESTKIT_BIN="$(realpath "$target/tollgate-testkit")" tests/sdk/run.sh
 
+say "every dialect to every provider, as scripts/release.sh trains with"
+"$target/tollgate-bench" train --tollgate "$target/tollgate" --testkit "$target/tollgate-testkit" --scale 0.01
+
 say "agents and frameworks from their registries"
 TOLLGATE_BIN="$(realpath "$target/tollgate")" TESTKIT_BIN="$(realpath "$target/tollgate-testkit")" tests/clients/run.sh
 
