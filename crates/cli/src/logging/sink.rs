@@ -39,10 +39,19 @@ struct Waiting {
     n_lost: u64,
     /// Somebody should see this now.
     is_urgent: bool,
-    /// The writing thread sleeps until it is woken; else it looks for lines by itself.
-    is_asleep: bool,
     is_closing: bool,
-    has_ended: bool,
+    thread: Thread,
+}
+
+/// What the writing thread is doing.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Thread {
+    /// It writes, or looks for lines by itself.
+    #[default]
+    Looking,
+    /// It sleeps until it is woken.
+    Asleep,
+    Ended,
 }
 
 /// One line.
@@ -72,7 +81,7 @@ impl Sink {
             waiting.n_lost += 1;
             return;
         }
-        let wakes = waiting.is_asleep || (is_urgent && !waiting.is_urgent);
+        let wakes = waiting.thread == Thread::Asleep || (is_urgent && !waiting.is_urgent);
         waiting.lines.extend_from_slice(line);
         waiting.is_urgent |= is_urgent;
         drop(waiting);
@@ -98,7 +107,7 @@ impl Shared {
             let _is_flushed = out.flush().is_ok();
             lines.clear();
             if is_last {
-                self.waiting.lock().has_ended = true;
+                self.waiting.lock().thread = Thread::Ended;
                 self.ended.notify_all();
                 return;
             }
@@ -117,9 +126,9 @@ impl Shared {
             if !waiting.lines.is_empty() || waiting.is_closing {
                 break;
             }
-            waiting.is_asleep = true;
+            waiting.thread = Thread::Asleep;
             self.changed.wait(&mut waiting);
-            waiting.is_asleep = false;
+            waiting.thread = Thread::Looking;
         }
         std::mem::swap(&mut waiting.lines, lines);
         waiting.is_urgent = false;
@@ -167,7 +176,7 @@ impl Drop for LastLines {
         let mut waiting = waiting.lock();
         waiting.is_closing = true;
         changed.notify_one();
-        if !waiting.has_ended {
+        if waiting.thread != Thread::Ended {
             ended.wait_for(&mut waiting, LAST_LINES);
         }
     }

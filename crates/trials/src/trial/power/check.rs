@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Options;
 use super::disk::{Cut, Micros};
 use super::load::Facts;
@@ -29,11 +27,6 @@ pub(super) struct Checked {
     pub(super) promised: usize,
     pub(super) lost: usize,
     pub(super) duplicated: usize,
-    /// Attempts under way that the ledger takes for never sent: their sending was written and not durable.
-    pub(super) unsent: usize,
-    /// Journal files and records that the product says it could not use.
-    pub(super) kept_aside: usize,
-    pub(super) dead_letters: usize,
     /// How long before the cut the provider had got the oldest attempt that has no row.
     pub(super) oldest: Micros,
     pub(super) violations: Vec<String>,
@@ -45,26 +38,6 @@ pub(super) struct Promised<'a> {
     pub(super) facts: &'a Facts,
     /// Since when the process ran whose power was cut, and until when.
     pub(super) running: (Micros, Micros),
-    /// What was told of earlier cuts already.
-    pub(super) told: (usize, usize),
-}
-
-/// How many files are kept aside in a folder, and how many records.
-pub(super) fn told(tree: &Tree) -> (usize, usize) {
-    let files = tree.files();
-    let is_aside = |path: &str| {
-        std::path::Path::new(path)
-            .extension()
-            .is_some_and(|end| end == "damaged")
-    };
-    let aside = files.iter().filter(|(path, _)| is_aside(path)).count();
-    let letters = files
-        .iter()
-        .find(|(path, _)| path == "journal/dead-letters");
-    let lines = letters.map_or(0, |(_, node)| {
-        tree.file(*node).split(|byte| *byte == b'\n').count() - 1
-    });
-    (aside, lines)
 }
 
 /// The folder of a cut, made on a real disk. Shared memory may hold anything, so it does.
@@ -130,10 +103,11 @@ pub(super) async fn check(
         report.violation(what);
     }
     let findings = place.verify().await?.findings;
-    checked.verified(&findings, &promised.facts.seen());
-    let (files, letters) = promised.told;
-    checked.kept_aside = checked.kept_aside.saturating_sub(files);
-    checked.dead_letters = checked.dead_letters.saturating_sub(letters);
+    // What was never durable and promised to nobody is nothing to be told of.
+    let found = findings
+        .iter()
+        .map(|finding| format!("ledger verify: {finding}"));
+    checked.violations.extend(found);
     let rows = place.export().await?;
     checked.compare(oracle, &rows, promised);
     checked.violations.extend(report.into_violations());
@@ -208,40 +182,11 @@ impl Checked {
         self.lost = comparison.lost();
         self.duplicated = comparison.duplicated();
         for violation in comparison.violations {
-            match &violation {
-                Violation::ReleasedButSent(attempt) if !whole.contains(request(attempt)) => {
-                    self.unsent += 1;
-                    continue;
-                }
-                // Its row is there and its end is not.
-                Violation::CompleteNotSettled { .. } => self.lost += 1,
-                _ => {}
+            // Its row is there and its end is not.
+            if matches!(violation, Violation::CompleteNotSettled { .. }) {
+                self.lost += 1;
             }
             self.violations.push(violation.to_string());
-        }
-    }
-
-    /// What the product itself finds. That records are gone which were never durable is no violation when it says so:
-    /// a file that is kept aside, or an ending whose beginning is gone, of an attempt that nobody saw whole.
-    fn verified(&mut self, findings: &[Value], seen: &[Seen]) {
-        let whole = whole(seen);
-        for finding in findings {
-            let (rule, message) = (
-                &finding["rule"],
-                finding["message"].as_str().unwrap_or_default(),
-            );
-            let attempt = message
-                .split_once(" of attempt ")
-                .and_then(|(_, rest)| rest.split(' ').next());
-            if rule == "journal" && message.ends_with("was damaged and is kept aside") {
-                self.kept_aside += 1;
-            } else if rule == "dead-letter"
-                && attempt.is_some_and(|attempt| !whole.contains(request(attempt)))
-            {
-                self.dead_letters += 1;
-            } else {
-                self.violations.push(format!("ledger verify: {finding}"));
-            }
         }
     }
 }
@@ -264,77 +209,4 @@ pub(super) fn keep(folder: &std::path::Path, name: &str, cut: &Cut) -> Result<()
         .write(&folder.join("data"))
         .and_then(|()| std::fs::write(folder.join("not-durable.txt"), text))
         .map_err(|error| format!("{}: {error}", folder.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(request: &str, is_whole: bool) -> Seen {
-        Seen {
-            request_id: request.to_owned(),
-            is_whole,
-            tokens: 0,
-        }
-    }
-
-    fn verified(rule: &str, message: &str) -> Checked {
-        let text = format!(r#"{{"rule":"{rule}","message":"{message}"}}"#);
-        let finding = serde_json::from_str(&text).unwrap();
-        let mut checked = Checked::default();
-        checked.verified(
-            &[finding],
-            &[seen("req_whole", true), seen("req_cut", false)],
-        );
-        checked
-    }
-
-    #[test]
-    fn the_product_may_tell_of_what_was_never_durable_and_of_nothing_else() {
-        let aside = verified(
-            "journal",
-            "000000000002.damaged was damaged and is kept aside",
-        );
-        assert_eq!((aside.kept_aside, aside.violations.len()), (1, 0));
-        let letter = |request: &str| {
-            let why = "was refused: nothing is known of its beginning";
-            verified(
-                "dead-letter",
-                &format!("record 7 of attempt {request}-1 {why}"),
-            )
-        };
-        for request in ["req_cut", "req_unheard_of"] {
-            assert_eq!(
-                (
-                    letter(request).dead_letters,
-                    letter(request).violations.len()
-                ),
-                (1, 0)
-            );
-        }
-        assert_eq!(letter("req_whole").violations.len(), 1);
-        let gap = "000000000002.seg has 5 damaged bytes and 1 missing records";
-        for (rule, message) in [
-            ("journal", gap),
-            ("cost", "attempt req_cut-1 is booked with $1"),
-        ] {
-            assert_eq!(verified(rule, message).violations.len(), 1, "{message}");
-        }
-    }
-
-    #[test]
-    fn what_was_told_of_earlier_cuts_is_counted_by_its_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("journal");
-        std::fs::create_dir(&journal).unwrap();
-        assert_eq!(told(&Tree::read(folder.path()).unwrap()), (0, 0));
-        for (name, text) in [
-            ("1.damaged", ""),
-            ("2.seg", ""),
-            ("dead-letters", "7\t00\tx\n8\t00\ty\n"),
-        ] {
-            std::fs::write(journal.join(name), text).unwrap();
-        }
-        assert_eq!(told(&Tree::read(folder.path()).unwrap()), (1, 2));
-    }
 }

@@ -18,7 +18,7 @@ mod tree;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use self::check::{Checked, Promised, check, keep, place, told};
+use self::check::{Checked, Promised, check, keep, place};
 pub(crate) use self::disk::Names;
 use self::disk::{Cut, Fates};
 use self::instants::{Chosen, Instants};
@@ -66,9 +66,6 @@ struct Sum {
     promised: usize,
     lost: usize,
     duplicated: usize,
-    unsent: usize,
-    kept_aside: usize,
-    dead_letters: usize,
     oldest: u64,
     slowest: Duration,
     events: usize,
@@ -151,7 +148,6 @@ async fn once(
     let promised = Promised {
         facts: &facts,
         running: round.running_at(chosen.at),
-        told: told(&cut.tree),
     };
     let checked = check(oracle, &place, &promised).await?;
     Ok((cut, checked))
@@ -199,9 +195,6 @@ impl Sum {
         self.promised += checked.promised;
         self.lost += checked.lost;
         self.duplicated += checked.duplicated;
-        self.unsent += checked.unsent;
-        self.kept_aside += checked.kept_aside;
-        self.dead_letters += checked.dead_letters;
         self.oldest = self.oldest.max(checked.oldest);
         self.slowest = self.slowest.max(checked.ready_after);
     }
@@ -224,12 +217,6 @@ impl Sum {
         report.figure("lost", &self.lost);
         report.figure("duplicated", &self.duplicated);
         report.figure("open failures", &(self.cuts - self.opened));
-        report.figure("told: under way, taken for never sent", &self.unsent);
-        let told = pair(self.kept_aside, self.dead_letters);
-        report.figure(
-            "told: files kept aside / records without a beginning",
-            &told,
-        );
         let oldest = format!("{} ms", self.oldest / 1000);
         report.figure("oldest attempt without a row", &oldest);
         let slowest = format!("{} ms", self.slowest.as_millis());
