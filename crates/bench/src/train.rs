@@ -16,7 +16,7 @@ use crate::load::{self, Closed};
 use crate::measures::Measure;
 use crate::payload::{bodies, post, request_body};
 use crate::pool::Question;
-use crate::servers::{Place, bench_provider, tollgate_key};
+use crate::servers::{Place, Server, bench_provider, tollgate_key};
 
 /// What is run, and how much of it.
 #[derive(Debug, Args)]
@@ -50,6 +50,12 @@ const PROVIDERS: [&str; 3] = ["openai", "anthropic", "google"];
 const SCRIPTS: [&str; 4] = ["text", "tokens:60", "thinking", "cached"];
 const CONNECTIONS: usize = 8;
 
+/// The binary that learns, running.
+struct Learner {
+    server: Server,
+    scale: f64,
+}
+
 /// Runs everything. Fails on the first answer that is not right.
 pub(crate) fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     let folder = tempfile::Builder::new()
@@ -60,61 +66,86 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
         nginx: PathBuf::new(),
         tollgate: Some(std::fs::canonicalize(&plan.tollgate)?),
     };
-    let counted = |requests: f64| (requests * plan.scale).round().max(1.0) as usize;
     let provider = place.provider("provider", 0)?;
-    let (testkit, ready) = Testkit::start(&plan.testkit)?;
+    let (_testkit, ready) = Testkit::start(&plan.testkit)?;
     let providers = bench_provider(provider.address) + &ready.providers();
-    let server = place.tollgate(None, &providers, "data")?;
-    let key = tollgate_key();
-    let ask =
-        |what: &str, request: Vec<u8>, least_events, requests| -> Result<(), Box<dyn Error>> {
-            let question = Question {
-                address: server.address,
-                request,
-                least_events,
-            };
-            let shape = Closed {
-                connections: CONNECTIONS,
-                warm_up: 0,
-                requests,
-                ramp: Duration::ZERO,
-            };
-            let report = load::closed(question, shape, None)?;
-            match report.first_failure {
-                None => Ok(()),
-                Some(failure) => {
-                    let said = server.said();
-                    Err(format!("{what}: {failure}\nthe server said:\n{said}").into())
-                }
-            }
-        };
+    let learner = Learner {
+        server: place.tollgate(None, &providers, "data")?,
+        scale: plan.scale,
+    };
     for measure in [Measure::Small, Measure::Large, Measure::BurstStream] {
-        let (is_streamed, model) = (measure.chunks() > 0, format!("bench/{}", measure.model()));
-        let body = request_body(&model, measure.body_bytes(), is_streamed);
-        let requests = if is_streamed { 500.0 } else { 10_000.0 };
-        let request = post(server.address, "/v1/chat/completions", &key, &body);
-        ask(&model, request, measure.chunks(), counted(requests))?;
+        learner.carry(measure)?;
     }
     let pairs = PROVIDERS.map(|provider| SCRIPTS.map(|script| (provider, script)));
     for (provider, script) in pairs.concat() {
+        let route = format!("{provider}-{}", name_of(script));
         for is_streamed in [false, true] {
             for bytes in [1024, 20 * 1024] {
-                let route = format!("{provider}-{}", name_of(script));
-                for (dialect, body) in bodies(&route, bytes, is_streamed)? {
-                    let path = path_of(dialect, &route, is_streamed);
-                    let body = String::from_utf8(body.to_vec())?;
-                    let requests = counted(2.0e6 / (bytes as f64 * 10.0));
-                    let request = post(server.address, &path, &key, &body);
-                    // Gemini's events end in other line breaks than the reader counts.
-                    let counts = is_streamed && dialect != Dialect::GeminiGenerate;
-                    let what = format!("{} to {route}", dialect.name());
-                    ask(&what, request, usize::from(counts), requests)?;
-                }
+                learner.speak(&route, bytes, is_streamed)?;
             }
         }
     }
-    drop(testkit);
     Ok(true)
+}
+
+impl Learner {
+    /// One of the benchmark's own loads.
+    fn carry(&self, measure: Measure) -> Result<(), Box<dyn Error>> {
+        let (is_streamed, model) = (measure.chunks() > 0, format!("bench/{}", measure.model()));
+        let body = request_body(&model, measure.body_bytes(), is_streamed);
+        let requests = if is_streamed { 500.0 } else { 10_000.0 };
+        let request = self.post("/v1/chat/completions", &body);
+        self.ask(&model, request, measure.chunks(), requests)
+    }
+
+    /// The same conversation in every dialect.
+    fn speak(&self, route: &str, bytes: usize, is_streamed: bool) -> Result<(), Box<dyn Error>> {
+        for (dialect, body) in bodies(route, bytes, is_streamed)? {
+            let path = path_of(dialect, route, is_streamed);
+            let request = self.post(&path, std::str::from_utf8(&body)?);
+            // Gemini's events end in other line breaks than the reader counts.
+            let counts = is_streamed && dialect != Dialect::GeminiGenerate;
+            let what = format!("{} to {route}", dialect.name());
+            self.ask(
+                &what,
+                request,
+                usize::from(counts),
+                200_000.0 / bytes as f64,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn post(&self, path: &str, body: &str) -> Vec<u8> {
+        post(self.server.address, path, &tollgate_key(), body)
+    }
+
+    fn ask(
+        &self,
+        what: &str,
+        request: Vec<u8>,
+        least_events: usize,
+        requests: f64,
+    ) -> Result<(), Box<dyn Error>> {
+        let question = Question {
+            address: self.server.address,
+            request,
+            least_events,
+        };
+        let shape = Closed {
+            connections: CONNECTIONS,
+            warm_up: 0,
+            requests: (requests * self.scale).round().max(1.0) as usize,
+            ramp: Duration::ZERO,
+        };
+        match load::closed(question, shape, None)?.first_failure {
+            None => Ok(()),
+            Some(failure) => {
+                let said = self.server.said();
+                Err(format!("{what}: {failure}\nthe server said:\n{said}").into())
+            }
+        }
+    }
 }
 
 impl Testkit {

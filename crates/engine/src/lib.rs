@@ -13,11 +13,18 @@
 //! prompt's length or a refusal, [`Generation::next`] gives text as it is drawn, and the last event says why it ended
 //! and what it used.
 
+// What all tests share names the crate from the outside.
+#[cfg(test)]
+extern crate self as tollgate_engine;
+
 mod answer;
 mod batch;
 mod constraint;
 mod conversation;
 mod embedding;
+#[cfg(test)]
+#[path = "../tests/support/endless.rs"]
+mod endless;
 mod engine;
 mod error;
 #[doc(hidden)]

@@ -25,12 +25,7 @@ impl Setup {
     fn enter(&mut self, n_prompt: usize, n_output: u32) -> UnboundedReceiver<Event> {
         let (events, receiver) = unbounded_channel();
         let request = Request {
-            sampling: Sampling {
-                repetition_penalty: 1e-4,
-                frequency_penalty: -2.0,
-                presence_penalty: -2.0,
-                ..Sampling::greedy()
-            },
+            sampling: crate::endless::sampling(),
             max_tokens: Some(n_output),
             ..Request::new(Prompt::Tokens((400..420).cycle().take(n_prompt).collect()))
         };
