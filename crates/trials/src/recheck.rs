@@ -1,4 +1,4 @@
-//! Judges refusals and admissions afterwards, from the ledger's rows alone.
+//! Judges refusals and admissions afterwards, from the ledger's rows, and from when clients had their answers.
 //!
 //! A refusal is wrong when even the dearest reading of the rows left room for the call all the time it was decided;
 //! an admission is wrong when even the cheapest reading left none. What lies between the two stays undecided.
@@ -30,8 +30,17 @@ pub(crate) struct Asked {
 const SLACK_MS: i64 = 50;
 const MINUTE_MS: i64 = 60_000;
 
+/// When clients had the end of their answers, by request id, in milliseconds. A call is open until then, and not only
+/// until its last attempt ended: it may wait for another one that is then refused, or for the disk.
+pub(crate) type Ends = BTreeMap<String, i64>;
+
 /// Why this refusal was wrong, if it was.
-pub(crate) fn refusal(rules: &Rules, rows: &[Row], code: &str, asked: &Asked) -> Option<String> {
+pub(crate) fn refusal(
+    rules: &Rules,
+    (rows, ends): (&[Row], &Ends),
+    code: &str,
+    asked: &Asked,
+) -> Option<String> {
     let (from, to) = (asked.from_ms - SLACK_MS, asked.to_ms + SLACK_MS);
     match code {
         "insufficient_quota" | "budget_exceeded" => {
@@ -51,8 +60,11 @@ pub(crate) fn refusal(rules: &Rules, rows: &[Row], code: &str, asked: &Asked) ->
             })
         }
         "concurrency_limit_exceeded" => {
-            let is_open = |span: &&Span| span.from <= to && span.to.is_none_or(|end| end >= from);
-            let open = spans(rows).values().filter(is_open).count();
+            let ends_by = |id: &str, end: i64| end.max(ends.get(id).copied().unwrap_or(end));
+            let is_open = |(id, span): &(&str, Span)| {
+                span.from <= to && span.to.is_none_or(|end| ends_by(id, end) >= from)
+            };
+            let open = spans(rows).into_iter().filter(is_open).count();
             (open < rules.concurrent).then(|| {
                 format!(
                     "refused with at most {open} of {} calls open",
@@ -76,7 +88,7 @@ pub(crate) fn refusal(rules: &Rules, rows: &[Row], code: &str, asked: &Asked) ->
             "concurrency_limit_exceeded",
             "rate_limit_exceeded",
         ]
-        .map(|code| refusal(rules, rows, code, asked))
+        .map(|code| refusal(rules, (rows, ends), code, asked))
         .into_iter()
         .collect::<Option<Vec<String>>>()
         .map(|reasons| reasons.join("; ")),
@@ -215,7 +227,7 @@ mod tests {
             to_ms: at,
             max_tokens: 1000,
         };
-        refusal(&RULES, rows, code, &asked).is_some()
+        refusal(&RULES, (rows, &Ends::new()), code, &asked).is_some()
     }
 
     #[test]
@@ -251,6 +263,22 @@ mod tests {
         assert!(is_wrong(&rows(60, None), "overloaded", 5000));
         assert!(is_wrong(&rows(9, None), "rate_limit_error", 5000));
         assert!(!is_wrong(&rows(10, None), "rate_limit_error", 5000));
+    }
+
+    #[test]
+    fn a_call_is_open_until_its_client_has_the_end() {
+        let asked = Asked {
+            from_ms: 5000,
+            to_ms: 5000,
+            max_tokens: 1000,
+        };
+        let rows = rows(10, Some(2000));
+        let judged = |end: i64| {
+            let ends = Ends::from([("r3".to_owned(), end)]);
+            refusal(&RULES, (&rows, &ends), "concurrency_limit_exceeded", &asked)
+        };
+        assert!(judged(4000).is_some_and(|why| why.contains("at most 0 of 10")));
+        assert!(judged(5000).is_some_and(|why| why.contains("at most 1 of 10")));
     }
 
     #[test]

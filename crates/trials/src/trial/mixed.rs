@@ -12,7 +12,7 @@ use crate::export::{Row, State};
 use crate::gateway::Place;
 use crate::load::{Made, constant, percentile};
 use crate::price::{DOLLAR, OUTPUT_ONLY, dollars};
-use crate::recheck::{self, Asked, Rules};
+use crate::recheck::{self, Asked, Ends, Rules};
 use crate::report::Report;
 use crate::stage::{Common, Oracle, call, client, seen, settle};
 
@@ -40,10 +40,19 @@ pub(crate) async fn run(common: &Common, duration: Duration) -> Result<Report, S
     let rows = settle(&mut gateway, &place, &mut report).await?;
     report.violations(oracle.compare(&rows, &seen(&made), 0).violations);
     let mut codes: BTreeMap<String, usize> = BTreeMap::new();
+    let ends: Ends = made
+        .iter()
+        .map(|made| {
+            (
+                made.answer.request_id.clone(),
+                asked(made, begin, begin_ms).to_ms,
+            )
+        })
+        .collect();
     for refused in made.iter().filter(|made| made.answer.status == 429) {
         let code = refused.answer.code();
         let asked = asked(refused, begin, begin_ms);
-        if let Some(wrong) = recheck::refusal(&rules, &rows, &code, &asked) {
+        if let Some(wrong) = recheck::refusal(&rules, (&rows, &ends), &code, &asked) {
             report.violation(wrong);
         }
         *codes.entry(code).or_default() += 1;
