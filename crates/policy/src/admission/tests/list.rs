@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{
+    admission::Row,
     ledger::{Figures, Posted},
     rules::{Side, Span},
     scope::Scopes,
@@ -24,6 +25,40 @@ pub(super) enum End {
     AtLeast(u64, u64, u64),
     Nothing,
     Dropped,
+}
+
+impl End {
+    /// Ends the hold of a call that has these records.
+    pub(super) fn of<'w>(
+        self,
+        held: Held,
+        at: Moment,
+        written: impl IntoIterator<Item = &'w Written>,
+    ) {
+        let rows = written.into_iter().map(|row| Row {
+            number: row.number,
+            input_tokens: row.input,
+            output_tokens: row.output,
+        });
+        let rows: Vec<_> = rows.collect();
+        let used = |input_tokens, output_tokens, cost| Used {
+            input_tokens,
+            output_tokens,
+            money: Some(nanos(cost)),
+        };
+        match self {
+            End::Exact(input, output, cost) => {
+                held.book(at, Actual::Exact(used(input, output, cost)), &rows);
+            }
+            End::AtLeast(input, output, cost) => {
+                held.book(at, Actual::AtLeast(used(input, output, cost)), &rows);
+            }
+            End::Nothing => {
+                held.settle(at, Actual::Nothing);
+            }
+            End::Dropped => drop(held),
+        }
+    }
 }
 
 /// A call that was admitted.

@@ -26,7 +26,7 @@ use super::{
     *,
 };
 use crate::{
-    admission::{BudgetStanding, Frees, RefusedBy, Restoration, Row},
+    admission::{BudgetStanding, Frees, RefusedBy, Restoration},
     rules::{Relief, Side, Span},
     scope::Scopes,
 };
@@ -519,30 +519,7 @@ impl Run {
     fn end(&mut self, event: usize, row: Option<Written>, end: End, at: Moment) {
         self.happened += 1;
         let held = self.events[event].held.take().unwrap();
-        let rows = self.events[event].rows.iter().chain(&row);
-        let rows = rows.map(|row| Row {
-            number: row.number,
-            input_tokens: row.input,
-            output_tokens: row.output,
-        });
-        let rows: Vec<_> = rows.collect();
-        let used = |input_tokens, output_tokens, cost| Used {
-            input_tokens,
-            output_tokens,
-            money: Some(nanos(cost)),
-        };
-        match end {
-            End::Exact(input, output, cost) => {
-                held.book(at, Actual::Exact(used(input, output, cost)), &rows);
-            }
-            End::AtLeast(input, output, cost) => {
-                held.book(at, Actual::AtLeast(used(input, output, cost)), &rows);
-            }
-            End::Nothing => {
-                held.settle(at, Actual::Nothing);
-            }
-            End::Dropped => drop(held),
-        }
+        end.of(held, at, self.events[event].rows.iter().chain(&row));
         if !matches!(end, End::Dropped) {
             self.seen = self.seen.max(at.monotonic);
         }

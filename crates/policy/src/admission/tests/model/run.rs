@@ -10,7 +10,7 @@ use super::{
     DAY, Place,
     rules::{InForce, Making, RATES, RULES},
 };
-use crate::admission::{Frees, RefusedBy, Row};
+use crate::admission::{Frees, RefusedBy};
 
 pub(super) struct Run {
     pub(super) admission: Admission,
@@ -388,29 +388,7 @@ impl Run {
         };
         let end = event.written.unwrap_or(end);
         let held = event.held.take().unwrap();
-        let rows = event.rows.iter().map(|row| Row {
-            number: row.number,
-            input_tokens: row.input,
-            output_tokens: row.output,
-        });
-        let rows: Vec<_> = rows.collect();
-        let used = |input_tokens, output_tokens, cost| Used {
-            input_tokens,
-            output_tokens,
-            money: Some(nanos(cost)),
-        };
-        match end {
-            End::Exact(input, output, cost) => {
-                held.book(now, Actual::Exact(used(input, output, cost)), &rows);
-            }
-            End::AtLeast(input, output, cost) => {
-                held.book(now, Actual::AtLeast(used(input, output, cost)), &rows);
-            }
-            End::Nothing => {
-                held.settle(now, Actual::Nothing);
-            }
-            End::Dropped => drop(held),
-        }
+        end.of(held, now, &event.rows);
         let seen = if matches!(end, End::Dropped) {
             before
         } else {
