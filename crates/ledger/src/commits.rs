@@ -44,9 +44,12 @@ pub struct Durable {
 #[derive(Debug)]
 enum State {
     Known(Result<()>),
-    /// Written, and nobody has been asked for a sync.
-    Written(Arc<Journal>, u64),
-    Waits(Arc<Journal>, u64),
+    Written {
+        journal: Arc<Journal>,
+        number: u64,
+        /// Whether its sync was asked for.
+        is_asked: bool,
+    },
 }
 
 // === impl Commits ===
@@ -134,7 +137,11 @@ impl Durable {
 
     pub(crate) fn written(journal: Arc<Journal>, number: u64) -> Self {
         Self {
-            state: State::Written(journal, number),
+            state: State::Written {
+                journal,
+                number,
+                is_asked: false,
+            },
             number: Some(number),
         }
     }
@@ -149,17 +156,22 @@ impl Durable {
         self.ask();
         match &self.state {
             State::Known(result) => result.clone(),
-            State::Written(journal, number) | State::Waits(journal, number) => {
-                journal.commits.wait(*number)
-            }
+            State::Written {
+                journal, number, ..
+            } => journal.commits.wait(*number),
         }
     }
 
-    /// The first who waits asks for the sync, which may be done by then.
+    /// The first time that anybody waits, the sync is asked for; it may be done by then.
     fn ask(&mut self) {
-        if let State::Written(journal, number) = &self.state {
+        if let State::Written {
+            journal,
+            number,
+            is_asked,
+        } = &mut self.state
+            && !std::mem::replace(is_asked, true)
+        {
             journal.sync_up_to(*number);
-            self.state = State::Waits(journal.clone(), *number);
         }
     }
 }
@@ -171,9 +183,9 @@ impl Future for Durable {
         self.ask();
         match &self.state {
             State::Known(result) => Poll::Ready(result.clone()),
-            State::Written(journal, number) | State::Waits(journal, number) => {
-                journal.commits.poll(*number, context)
-            }
+            State::Written {
+                journal, number, ..
+            } => journal.commits.poll(*number, context),
         }
     }
 }
@@ -181,7 +193,12 @@ impl Future for Durable {
 impl Drop for Durable {
     fn drop(&mut self) {
         // Nobody waits, and the record is to be safe all the same.
-        if let State::Written(journal, number) = &self.state {
+        if let State::Written {
+            journal,
+            number,
+            is_asked: false,
+        } = &self.state
+        {
             journal.ask_for_sync(*number);
         }
     }

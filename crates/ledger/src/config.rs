@@ -28,6 +28,9 @@ pub struct Config {
     pub batch: usize,
     /// The least time from the beginning of one sync to the next: settlements in between share one.
     pub sync_interval: Duration,
+    /// A disk whose last sync took less is quick: who waits alone for the next one does it itself. Each sync that turns
+    /// out slower holds up, once, what else that thread serves.
+    pub quick_sync: Duration,
     /// How long the shipper lets entries gather before it takes them.
     pub ship_interval: Duration,
     /// The longest wait between two tries of a store or disk that fails.
@@ -47,6 +50,7 @@ impl Config {
             most_rows: 2_000_000,
             batch: 2_000,
             sync_interval: Duration::from_millis(2),
+            quick_sync: Duration::from_millis(1),
             ship_interval: Duration::from_millis(250),
             patience: Duration::from_secs(1),
             keep: Duration::ZERO,

@@ -13,9 +13,6 @@ use tollgate_policy::ledger::Entry;
 use super::{Journal, Segment, Writer};
 use crate::health::count;
 
-/// A sync that takes longer holds up what else the waiting thread serves.
-const QUICK: Duration = Duration::from_millis(1);
-
 /// The last sync: when it began, and how long it took. Locked for as long as one runs, so that there is one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Option<(Instant, Duration)>);
@@ -28,8 +25,8 @@ impl Pace {
         })
     }
 
-    fn is_quick(&self) -> bool {
-        self.0.is_some_and(|(_, took)| took < QUICK)
+    fn was_quick(&self, limit: Duration) -> bool {
+        self.0.is_some_and(|(_, took)| took < limit)
     }
 }
 
@@ -40,14 +37,16 @@ impl Journal {
     /// that comes alone would pay for two changes of threads, which cost as much as the sync: who waits for it
     /// syncs on the spot, unless the disk was slow the last time.
     pub(crate) fn sync_up_to(&self, number: u64) {
-        if !self.is_due() && self.commits.done() < number {
-            let pace = self.pace.try_lock();
-            let alone = |pace: &Pace| pace.is_quick() && self.rest(pace).is_zero();
-            if let Some(mut pace) = pace.filter(|pace| alone(pace)) {
-                return self.sync_once(&mut pace);
-            }
+        let is_alone = !self.is_due() && self.commits.done() < number;
+        if is_alone
+            && let Some(mut pace) = self.pace.try_lock()
+            && pace.was_quick(self.config.quick_sync)
+            && pace.rest(self.config.sync_interval).is_zero()
+        {
+            self.sync_once(&mut pace);
+        } else {
+            self.ask_for_sync(number);
         }
-        self.ask_for_sync(number);
     }
 
     /// Has record `number` synced by the thread for it.
@@ -63,15 +62,11 @@ impl Journal {
         self.wanted.load(Ordering::Acquire) > self.commits.done()
     }
 
-    fn rest(&self, pace: &Pace) -> Duration {
-        pace.rest(self.config.sync_interval)
-    }
-
     pub(super) fn keep_synced(&self) {
         let mut heal_at: Option<Instant> = None;
         loop {
             if self.is_due() {
-                let rest = self.rest(&self.pace.lock());
+                let rest = self.pace.lock().rest(self.config.sync_interval);
                 if !self.stopping.load(Ordering::Acquire) && !rest.is_zero() {
                     std::thread::sleep(rest);
                 }

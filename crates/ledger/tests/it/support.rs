@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -191,6 +192,11 @@ pub(crate) struct Faults {
     pub(crate) broken: AtomicBool,
     /// The next so many syncs fail.
     pub(crate) bad_syncs: AtomicU64,
+    /// Who synced a file, in order.
+    pub(crate) syncs: parking_lot::Mutex<Vec<ThreadId>>,
+    /// Whether a sync waits before it ends, and what says that this has changed.
+    is_held: parking_lot::Mutex<bool>,
+    changed: parking_lot::Condvar,
 }
 
 #[derive(Debug)]
@@ -201,6 +207,18 @@ struct BadFile {
 }
 
 impl Faults {
+    /// Holds every sync up from now on, or lets them end.
+    pub(crate) fn hold_syncs(&self, is_held: bool) {
+        *self.is_held.lock() = is_held;
+        self.changed.notify_all();
+    }
+
+    fn note_sync(&self) {
+        self.syncs.lock().push(thread::current().id());
+        let mut is_held = self.is_held.lock();
+        self.changed.wait_while(&mut is_held, |is_held| *is_held);
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.full.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -254,6 +272,7 @@ impl DiskFile for BadFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.faults.note_sync();
         let left = &self.faults.bad_syncs;
         let failed = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if failed.is_ok() {
