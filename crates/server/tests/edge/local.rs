@@ -374,7 +374,8 @@ async fn a_forced_call_is_valid_in_every_dialect_and_its_result_goes_on() {
     }
 
     let body = format!(
-        r#"{{"model": "{CALLER}", "max_tokens": 200, "messages": [{hello}], "tool_choice": {{"type": "any"}},
+        r#"{{"model": "{CALLER}", "max_tokens": 200, "messages": [{hello}],
+        "tool_choice": {{"type": "any", "disable_parallel_tool_use": true}},
         "tools": [{{"name": "weather", "input_schema": {PARAMETERS}}}]}}"#
     );
     let reply = service.messages(&body).await.json();
