@@ -56,7 +56,7 @@ fn far_media(body: &[u8]) -> Option<u64> {
 
 /// The names that the dialects have for media and for the address of media. A body without any of them, each in
 /// its quotes, is bound by its own length.
-pub const MEDIA_NAMES: [&str; 8] = [
+pub(crate) const MEDIA_NAMES: [&str; 8] = [
     "data",
     "image_url",
     "url",

@@ -23,6 +23,7 @@ mod json;
 pub mod law;
 mod limits;
 mod loss;
+mod marks;
 mod names;
 mod openai_chat;
 mod openai_completions;
@@ -32,7 +33,7 @@ mod operation;
 mod raw;
 mod target;
 
-pub use bound::{MEDIA_NAMES, input_bound};
+pub use bound::input_bound;
 pub use count::{count_request, counted_call, estimate_tokens, parse_count, render_count};
 pub use countable::{
     Countable, CountedImage, CountedMedia, CountedMessage, CountedTool, ImageSource, countable,
@@ -48,6 +49,7 @@ pub use errors::parse_retry_after;
 pub use gemini::GeminiArray;
 pub use limits::{LimitKind, LimitState, limit_headers};
 pub use loss::{Loss, LossKind};
+pub use marks::{Mark, Marks};
 pub use names::NameMap;
 pub use openai_responses::{
     ItemOrder, cancelled_response, chat_needs_responses, deleted_response, expanded_request,

@@ -5,9 +5,12 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use tollgate_base::Result;
 
-use crate::json::{
-    Json,
-    scan::{self, Field},
+use crate::{
+    json::{
+        Json,
+        scan::{self, Field, Scanned},
+    },
+    marks::Marks,
 };
 
 /// A JSON object kept as the bytes it came in: its top-level fields are found once, a few may be read or
@@ -23,6 +26,7 @@ pub struct RawObject {
     body: Bytes,
     fields: Vec<Field>,
     names: Names,
+    marks: Marks,
 }
 
 /// A bit for each field's name, so that most names that are not there are known by one look. A request is asked
@@ -43,7 +47,7 @@ impl AsRef<[u8]> for Text {
 impl RawObject {
     pub fn parse(body: Bytes) -> Result<Self> {
         let text = scan::text(body)?;
-        let fields = scan::object_fields(&text)?;
+        let Scanned { fields, marks } = scan::object(&text)?;
         let mut names = Names::default();
         for field in &fields {
             match &field.unescaped {
@@ -57,6 +61,7 @@ impl RawObject {
             text,
             fields,
             names,
+            marks,
         })
     }
 
@@ -85,6 +90,11 @@ impl RawObject {
     /// The body as it came.
     pub fn bytes(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The words in it that mean files, media, or what a provider keeps and runs.
+    pub fn marks(&self) -> Marks {
+        self.marks
     }
 
     /// The body with some top-level fields set (`Some`: replaced in place or appended) or removed (`None`).

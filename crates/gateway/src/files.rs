@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tollgate_base::Result;
+use tollgate_dialect::{Mark, RawObject};
 use tollgate_policy::{
     key::Caller,
     objects::{ObjectKind, owned},
 };
 
-use crate::{
-    gateway::Shared,
-    marks::{Mark, Marks},
-};
+use crate::gateway::Shared;
 
 /// The fields that name files, in any dialect.
 const FIELDS: [&str; 7] = [
@@ -25,12 +23,13 @@ const FIELDS: [&str; 7] = [
     "validation_file",
     "validation_files",
 ];
+
 /// Refuses a body that names a file of another key. Bodies that name none are not looked into.
-pub(crate) fn check(shared: &Shared, caller: &Caller, marks: Marks, body: &[u8]) -> Result<()> {
-    if !marks.may_have(Mark::File) {
+pub(crate) fn check(shared: &Shared, caller: &Caller, raw: &RawObject) -> Result<()> {
+    if !raw.marks().has(Mark::File) {
         return Ok(());
     }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+    let Ok(value) = serde_json::from_slice::<Value>(raw.bytes()) else {
         return Ok(());
     };
     let mut ids = BTreeSet::new();

@@ -26,7 +26,6 @@ use crate::{
     capability::narrow,
     files,
     identity::TokenClient,
-    marks::Marks,
     models::{self, ModelLists, Page},
     plan::{Plan, plan},
     provider::transport_failure,
@@ -241,8 +240,7 @@ impl Gateway {
         plan.strict |= caller.scopes.strict;
         recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
         narrow(snapshot, &call, &mut plan)?;
-        let marks = Marks::of(call.raw.bytes());
-        files::check(&self.shared, caller, marks, call.raw.bytes())?;
+        files::check(&self.shared, caller, &call.raw)?;
         if let Some(keeping) = call.keeping.as_ref().filter(|kept| kept.in_background) {
             let body = self.start_in_background(caller, &call, keeping)?;
             return Ok(Served::accepted(call.dialect, body, snapshot));
@@ -252,7 +250,6 @@ impl Gateway {
         let asker = Asker::new(caller, record.operation, &call.head.model, tags, at);
         let size = Size::of(
             &call,
-            marks,
             snapshot.config.ledger.max_output_tokens,
             caller.scopes.max_output_tokens,
         );

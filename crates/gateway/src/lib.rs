@@ -27,7 +27,6 @@ mod gateway;
 mod identity;
 mod local;
 mod locals;
-mod marks;
 mod models;
 mod pass;
 mod paths;

@@ -1,10 +1,10 @@
 //! JSON as text: one pass that checks it ([`scan`]), a reader that walks checked text without building
-//! anything ([`walk`]), a writer ([`write`]), and the borrowed, lenient types that the dialects' wire
-//! structs share ([`loose`]).
+//! anything ([`walk`]), a writer ([`write`]), and the borrowed, lenient types that the dialects' wire structs
+//! share ([`loose`]).
 
 pub(crate) mod loose;
-mod plain;
 pub(crate) mod scan;
+mod strings;
 pub(crate) mod walk;
 pub(crate) mod write;
 

@@ -1,13 +1,13 @@
-//! The one pass that decides whether a body is JSON that may be passed on, and where its top-level fields
-//! are. Iterative, so that no nesting can exhaust the stack; strings are crossed eight bytes at a time,
-//! because a request to a language model is mostly text.
+//! The one pass that decides whether a body is JSON that may be passed on, where its top-level fields are, and
+//! which words are in it that mean files, media or tools. Iterative, so that no nesting can exhaust the stack.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use tollgate_base::{Error, Kind, Result};
 
-use super::plain::plain_len;
+use super::strings::{End, cross, escape_len};
+use crate::marks::Marks;
 
 /// Containers inside containers, the outermost object included.
 const DEPTH_LIMIT: u32 = 64;
@@ -23,10 +23,18 @@ pub(crate) struct Field {
     pub(crate) value: Range<usize>,
 }
 
+/// What the pass found.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub(crate) fields: Vec<Field>,
+    pub(crate) marks: Marks,
+}
+
 struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    marks: Marks,
 }
 
 /// The body as text.
@@ -42,16 +50,23 @@ pub(crate) fn text(body: Bytes) -> Result<String> {
 }
 
 /// Checks the whole text and finds the fields of the object it must be.
-pub(crate) fn object_fields(text: &str) -> Result<Vec<Field>> {
+pub(crate) fn object(text: &str) -> Result<Scanned> {
     let mut scanner = Scanner {
         text,
         bytes: text.as_bytes(),
         at: 0,
+        marks: Marks::default(),
     };
     scanner.blank();
     match scanner.peek() {
         None => Err(invalid_json("the body is empty", 0)),
-        Some(b'{') => scanner.object(),
+        Some(b'{') => {
+            let fields = scanner.object()?;
+            Ok(Scanned {
+                fields,
+                marks: scanner.marks,
+            })
+        }
         Some(_) => {
             scanner.value(0)?;
             scanner.end()?;
@@ -215,66 +230,23 @@ impl Scanner<'_> {
 
     /// Crosses the rest of a string, its closing quote included. True when it holds an escape.
     fn string(&mut self) -> Result<bool> {
-        let mut escaped = false;
-        loop {
-            self.at += plain_len(self.bytes, self.at);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => {
-                    return Err(invalid_json(
-                        "a control character stands in a string",
-                        self.at,
-                    ));
-                }
-                None => return Err(self.unexpected("the end of a string")),
+        let (start, bytes, mut escaped) = (self.at, self.bytes, false);
+        let end = cross(bytes, start, |at| {
+            escaped = true;
+            whole_escape_len(bytes, at)
+        })?;
+        match end {
+            End::Quote(at) => {
+                self.marks.note(&bytes[start..at], escaped);
+                self.at = at + 1;
+                Ok(escaped)
+            }
+            End::Control(at) => Err(invalid_json("a control character stands in a string", at)),
+            End::Cut => {
+                self.at = bytes.len();
+                Err(self.unexpected("the end of a string"))
             }
         }
-    }
-
-    fn escape(&mut self) -> Result<()> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
-            Some(b'u') => {
-                let start = self.at;
-                let unit = self.code_unit()?;
-                let is_pair = (0xd800..0xdc00).contains(&unit)
-                    && self.bytes[self.at..].starts_with(b"\\u")
-                    && (0xdc00..0xe000).contains(&self.code_unit()?);
-                if (0xd800..0xe000).contains(&unit) && !is_pair {
-                    return Err(encoding(format!(
-                        "The escape at byte {start} is half of a surrogate pair; the other half is missing."
-                    )));
-                }
-                Ok(())
-            }
-            _ => Err(invalid_json("an escape is unknown", self.at)),
-        }
-    }
-
-    fn code_unit(&mut self) -> Result<u32> {
-        let digits = self.bytes.get(self.at + 2..self.at + 6);
-        let unit = digits
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        let Some(unit) = unit else {
-            return Err(invalid_json(
-                "an escape needs four hexadecimal digits",
-                self.at,
-            ));
-        };
-        self.at += 6;
-        Ok(unit)
     }
 
     fn number(&mut self) -> Result<()> {
@@ -363,6 +335,44 @@ impl Scanner<'_> {
         }
         invalid_json(&format!("{wanted} is expected"), self.at)
     }
+}
+
+/// The bytes of the escape at `at`, with its other half where it is one of a pair.
+#[inline]
+fn whole_escape_len(text: &[u8], at: usize) -> Result<usize> {
+    match escape_len(&text[at..]) {
+        Some(2) => Ok(2),
+        Some(first) => numbered_len(text, at, first),
+        None if text.get(at + 1) == Some(&b'u') => Err(few_digits(at)),
+        None => Err(invalid_json("an escape is unknown", at)),
+    }
+}
+
+fn numbered_len(text: &[u8], at: usize, first: usize) -> Result<usize> {
+    let (unit, next) = (code_unit(text, at), at + first);
+    if !(0xd800..0xe000).contains(&unit) {
+        return Ok(first);
+    }
+    if unit < 0xdc00 && text[next..].starts_with(b"\\u") {
+        let second = escape_len(&text[next..]).ok_or_else(|| few_digits(next))?;
+        if (0xdc00..0xe000).contains(&code_unit(text, next)) {
+            return Ok(first + second);
+        }
+    }
+    Err(encoding(format!(
+        "The escape at byte {at} is half of a surrogate pair; the other half is missing."
+    )))
+}
+
+/// What the four digits of the escape at `at` say.
+fn code_unit(text: &[u8], at: usize) -> u32 {
+    let digits = text.get(at + 2..at + 6).unwrap_or_default();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or(0);
+    digits.iter().fold(0, |unit, byte| unit << 4 | digit(byte))
+}
+
+fn few_digits(at: usize) -> Error {
+    invalid_json("an escape needs four hexadecimal digits", at)
 }
 
 fn invalid_json(what: &str, at: usize) -> Error {

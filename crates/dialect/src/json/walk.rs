@@ -1,9 +1,9 @@
 //! A reader of JSON text that was already checked: values are slices of the text, and what nobody asks for
 //! is skipped. On text that was not checked it yields nonsense or nothing, and never panics.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, convert::Infallible};
 
-use super::plain::plain_len;
+use super::strings::{End, cross};
 
 /// The text of one value, without blanks around it.
 #[derive(Clone, Copy, Debug)]
@@ -261,14 +261,9 @@ fn value_len(text: &[u8]) -> Option<usize> {
 
 /// The length of a string with both of its quotes.
 fn string_len(text: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        at += plain_len(text, at.min(text.len()));
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            // A control character, which no checked text has in a string.
-            _ => at += 1,
-        }
+    match cross::<Infallible>(text, 1, |_| Ok(2)) {
+        Ok(End::Quote(at)) => Some(at + 1),
+        // No checked text has one in a string.
+        Ok(End::Control(_) | End::Cut) => None,
     }
 }

@@ -7,24 +7,24 @@ use memchr::memmem::Finder;
 
 use super::patch::quoted;
 use crate::{
-    Loss, LossKind, Quirks, ids,
+    Loss, LossKind, Mark, Marks, Quirks, ids,
     json::{Json, List, Shape},
 };
 
 static DEVELOPER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"developer\""));
 static SYSTEM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"system\""));
-static PREFIX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"prefix\""));
-static TOOL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool\""));
 
 /// The text of `messages` as the server wants it; `None` when it is right as it is.
 pub(super) fn rewrite(
     messages: Json<'_>,
+    marks: Marks,
     quirks: &Quirks,
     losses: &mut Vec<Loss>,
 ) -> Option<String> {
     let needs_roles = !quirks.developer_role && holds(messages, &DEVELOPER);
     let needs_ids = quirks.tool_id_length.is_some();
-    let plain = (!quirks.message_prefix && says_what_mistral_says(messages))
+    let may_prefix = marks.has(Mark::Mistral) && !quirks.message_prefix;
+    let plain = (may_prefix && messages.items().any(says_what_mistral_says))
         .then(|| without_mistrals(messages, losses));
     let messages = plain.as_deref().map_or(messages, Json::new);
     let mut text = Cow::Borrowed(messages.text());
@@ -46,13 +46,17 @@ pub(super) fn rewrite(
     }
 }
 
-/// Whether the messages have fields that only Mistral's clients write: `prefix` of an answer, and `name` of a
-/// tool's result.
-fn says_what_mistral_says(messages: Json<'_>) -> bool {
-    let names_result = |message: Json<'_>| {
-        message.field("role").map(Json::text) == Some("\"tool\"") && message.field("name").is_some()
-    };
-    holds(messages, &PREFIX) || (holds(messages, &TOOL) && messages.items().any(names_result))
+/// Whether a message has a field that only Mistral's clients write.
+fn says_what_mistral_says(message: Json<'_>) -> bool {
+    let is_theirs = mistrals(message);
+    message.fields().any(|(name, _)| is_theirs(name))
+}
+
+/// The fields of this message that are theirs: `prefix` of an answer, and `name` of a tool's result. The role is looked
+/// for once, however often a message has a name.
+fn mistrals(message: Json<'_>) -> impl Fn(&str) -> bool + use<> {
+    let is_result = message.field("role").map(Json::text) == Some("\"tool\"");
+    move |field| field == "prefix" || (is_result && field == "name")
 }
 
 /// The messages without those fields, which other servers refuse. A result is known by its call's id, and a
@@ -63,9 +67,7 @@ fn without_mistrals(messages: Json<'_>, losses: &mut Vec<Loss>) -> String {
     {
         let mut list = List::new(&mut out);
         for (i, message) in messages.items().enumerate() {
-            let is_result = message.field("role").map(Json::text) == Some("\"tool\"");
-            let is_theirs = |name: &str| name == "prefix" || (is_result && name == "name");
-            if !message.fields().any(|(name, _)| is_theirs(name)) {
+            if !says_what_mistral_says(message) {
                 list.raw(message.text());
                 continue;
             }
@@ -76,7 +78,7 @@ fn without_mistrals(messages: Json<'_>, losses: &mut Vec<Loss>) -> String {
                     reason: "The server does not promise to continue a message.".to_owned(),
                 });
             }
-            let mut object = list.object();
+            let (mut object, is_theirs) = (list.object(), mistrals(message));
             for (name, value) in message.fields().filter(|(name, _)| !is_theirs(name)) {
                 object.raw(name, value.text());
             }

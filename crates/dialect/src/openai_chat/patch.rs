@@ -393,7 +393,8 @@ impl<'a> Patch<'a> {
         let Some(messages) = self.raw.json("messages") else {
             return;
         };
-        if let Some(text) = messages::rewrite(messages, self.target.quirks, &mut self.losses) {
+        let (marks, quirks) = (self.raw.marks(), self.target.quirks);
+        if let Some(text) = messages::rewrite(messages, marks, quirks, &mut self.losses) {
             self.set("messages", text);
         }
     }

@@ -5,17 +5,15 @@ use std::sync::OnceLock;
 use tollgate_base::{Result, ServiceTier};
 use tollgate_catalog::price::Bucket;
 use tollgate_dialect::{
-    Countable, CountedImage, Dialect, ImageSource, ModelTraits, RawObject, countable, input_bound,
+    Countable, CountedImage, Dialect, ImageSource, Mark, ModelTraits, RawObject, countable,
+    input_bound,
 };
 use tollgate_tokens::{
     Conversation, ConversationCounter, Detail, Document, Image, Message, Size as ImageSize, Tool,
 };
 
 use super::call::Precision;
-use crate::{
-    call::Call,
-    marks::{Mark, Marks},
-};
+use crate::call::Call;
 
 /// The size of one call. What takes time to find out is found out when it is asked for.
 #[derive(Debug)]
@@ -29,7 +27,6 @@ pub(crate) struct Size<'c> {
     default_output: u64,
     /// The key's own largest output.
     key_output: Option<u64>,
-    marks: Marks,
     /// The tier that the request asks for, where it does.
     pub(crate) tier: Option<ServiceTier>,
     rough: OnceLock<u64>,
@@ -38,29 +35,16 @@ pub(crate) struct Size<'c> {
     pieces: Vec<(Bucket, u64)>,
 }
 
-/// Fields of a request by which a provider adds what it keeps: earlier turns, caches, stored prompts, searches.
-const KEPT: [&str; 6] = [
+/// Fields of a request by which a provider adds what it keeps or asks for: earlier turns, caches, stored prompts,
+/// searches, tools of other servers.
+const KEPT: [&str; 7] = [
     "previous_response_id",
     "conversation",
     "cachedContent",
     "cached_content",
     "web_search_options",
     "container",
-];
-/// Tools that the provider runs, whose results go in as input.
-const HOSTED_TOOLS: [&str; 12] = [
-    "web_search",
-    "web_fetch",
-    "google_search",
-    "googleSearch",
-    "file_search",
-    "fileSearch",
-    "code_interpreter",
-    "code_execution",
-    "codeExecution",
-    "url_context",
-    "urlContext",
-    "\"mcp\"",
+    "mcp_servers",
 ];
 /// The context of a model that is not known, in tokens.
 const CONTEXT: u64 = 1_000_000;
@@ -76,14 +60,7 @@ const COMPLETION: u64 = 16;
 const CACHE_WRITES: [Bucket; 2] = [Bucket::CacheWrite, Bucket::CacheWriteLong];
 
 impl<'c> Size<'c> {
-    pub(crate) fn of(
-        call: &'c Call,
-        marks: Marks,
-        default_output: u64,
-        key_output: Option<u64>,
-    ) -> Self {
-        // What a provider keeps or runs has a word for it.
-        let may_keep = marks.may_have(Mark::Kept);
+    pub(crate) fn of(call: &'c Call, default_output: u64, key_output: Option<u64>) -> Self {
         Self {
             dialect: call.dialect,
             raw: &call.raw,
@@ -91,17 +68,10 @@ impl<'c> Size<'c> {
             candidates: call.head.candidates.max(1),
             default_output,
             key_output,
-            marks,
             tier: tier(&call.raw),
             rough: OnceLock::new(),
-            is_open_ended: marks.has(Mark::FarMedia)
-                || keeps_prompt(&call.raw)
-                || may_keep && is_open_ended(&call.raw),
-            pieces: if may_keep {
-                pieces(&call.raw)
-            } else {
-                Vec::new()
-            },
+            is_open_ended: is_open_ended(&call.raw),
+            pieces: pieces(&call.raw),
         }
     }
 
@@ -128,7 +98,7 @@ impl<'c> Size<'c> {
     /// At most so many tokens of the request itself go in, as this model counts.
     fn input(&self, precision: Precision, counter: &ConversationCounter) -> u64 {
         let rough = *self.rough.get_or_init(|| {
-            let own = if self.marks.may_have(Mark::Media) {
+            let own = if self.raw.marks().has(Mark::Media) {
                 bytes(self.dialect, self.raw)
             } else {
                 plain_bytes(self.raw)
@@ -181,7 +151,7 @@ impl<'c> Size<'c> {
 
     /// Buckets that cannot fill: where a cache is written only when it is asked for, and it is not.
     pub(crate) fn without(&self, wire: Dialect) -> &'static [Bucket] {
-        if wire == Dialect::AnthropicMessages && !self.marks.may_have(Mark::Cache) {
+        if wire == Dialect::AnthropicMessages && !self.raw.marks().has(Mark::Cache) {
             &CACHE_WRITES
         } else {
             &[]
@@ -190,7 +160,7 @@ impl<'c> Size<'c> {
 
     /// A bound for what is in the body and is neither text nor an image: no more tokens than bytes.
     fn media_bytes(&self) -> u64 {
-        if self.marks.has(Mark::NearMedia) {
+        if self.raw.marks().has(Mark::NearMedia) {
             self.raw.bytes().len() as u64
         } else {
             0
@@ -201,15 +171,15 @@ impl<'c> Size<'c> {
 /// The largest request that is counted while its caller waits, in bytes.
 const COUNTED: usize = 256 * 1024;
 
+/// Whether more goes in than the request itself: media elsewhere, what a provider keeps, what its tools find.
 fn is_open_ended(raw: &RawObject) -> bool {
     let names = |field: &&str| raw.get(field).is_some_and(|json| json != "null");
-    let tools = raw.get("tools").unwrap_or_default();
-    KEPT.iter().any(names) || HOSTED_TOOLS.iter().any(|name| tools.contains(name))
-}
-
-/// A prompt of the Responses API may be one that the provider keeps: then it is an object.
-fn keeps_prompt(raw: &RawObject) -> bool {
-    raw.get("prompt").is_some_and(|json| json.starts_with('{'))
+    let marks = raw.marks();
+    marks.has(Mark::FarMedia)
+        || marks.has(Mark::Kept) && KEPT.iter().any(names)
+        || marks.has(Mark::Hosted) && raw.get("tools").is_some()
+        // A prompt of the Responses API may be one that the provider keeps: then it is an object.
+        || raw.get("prompt").is_some_and(|json| json.starts_with('{'))
 }
 
 fn tier(raw: &RawObject) -> Option<ServiceTier> {
@@ -226,10 +196,8 @@ fn tier(raw: &RawObject) -> Option<ServiceTier> {
 
 /// Searches that a provider may run for the call.
 fn pieces(raw: &RawObject) -> Vec<(Bucket, u64)> {
-    let tools = raw.get("tools").unwrap_or_default();
-    let offers =
-        |name: &&str| name.to_ascii_lowercase().contains("search") && tools.contains(*name);
-    if HOSTED_TOOLS.iter().any(offers) || raw.get("web_search_options").is_some() {
+    let can_search = |field: &&str| raw.get(field).is_some();
+    if raw.marks().has(Mark::Search) && ["tools", "web_search_options"].iter().any(can_search) {
         vec![(Bucket::Search, SEARCHES)]
     } else {
         Vec::new()
@@ -344,4 +312,59 @@ fn image(image: &CountedImage<'_>) -> Image {
 /// is not in the request counts as ten minutes.
 fn sound_ms(bytes: Option<u64>) -> u64 {
     bytes.unwrap_or(600_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(body: &str) -> RawObject {
+        RawObject::parse(body.to_owned().into()).unwrap()
+    }
+
+    #[test]
+    fn what_a_provider_adds_has_no_end_that_is_known_here() {
+        for body in [
+            r#"{"previous_response_id":"resp_1"}"#,
+            r#"{"conversation":"conv_1"}"#,
+            r#"{"cachedContent":"cachedContents/1"}"#,
+            r#"{"container":"cntr_1"}"#,
+            r#"{"web_search_options":{}}"#,
+            r#"{"prompt":{"id":"pmpt_1"}}"#,
+            r#"{"tools":[{"type":"web_search_20250305"}]}"#,
+            r#"{"tools":[{"type":"web\u005fsearch"}]}"#,
+            r#"{"tools":[{"googleSearch":{}}]}"#,
+            r#"{"tools":[{"code_execution":{}}]}"#,
+            r#"{"tools":[{"type":"mcp","server_url":"x"}]}"#,
+            r#"{"tools":[{"type":"mcp_toolset","mcp_server_name":"x"}]}"#,
+            r#"{"mcp_servers":[{"type":"url","url":"x"}]}"#,
+            r#"{"input":[{"content":[{"type":"input_file","file_url":"x"}]}]}"#,
+        ] {
+            assert!(is_open_ended(&raw(body)), "{body}");
+        }
+        for body in [
+            r#"{"messages":[{"role":"user","content":"Use web_search, or an mcp."}]}"#,
+            r#"{"messages":[{"role":"user","content":"web_search"}]}"#,
+            r#"{"previous_response_id":null}"#,
+            r#"{"prompt":"Say hello"}"#,
+            r#"{"tools":[{"type":"function","name":"weather","description":"or web_search"}]}"#,
+            r#"{"tools":[{"name":"mcp__github__search","input_schema":{"type":"object"}}]}"#,
+        ] {
+            assert!(!is_open_ended(&raw(body)), "{body}");
+        }
+    }
+
+    #[test]
+    fn searches_are_held_for_where_a_provider_may_run_some() {
+        for (body, searches) in [
+            (r#"{"tools":[{"type":"web_search"}]}"#, true),
+            (r#"{"tools":[{"type":"file\u005fsearch"}]}"#, true),
+            (r#"{"tools":[{"google_search":{}}]}"#, true),
+            (r#"{"web_search_options":{}}"#, true),
+            (r#"{"tools":[{"type":"code_interpreter"}]}"#, false),
+            (r#"{"metadata":{"tool":"web_search"}}"#, false),
+        ] {
+            assert_eq!(!pieces(&raw(body)).is_empty(), searches, "{body}");
+        }
+    }
 }

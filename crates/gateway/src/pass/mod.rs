@@ -32,7 +32,6 @@ use crate::{
     admit::{Asker, CallHold},
     files,
     gateway::Gateway,
-    marks::Marks,
     plan::{self, Served},
     provider::{read_error, transport_failure},
     record::Record,
@@ -193,7 +192,7 @@ impl Gateway {
         let length = passing.body.length().unwrap_or(MAX_FORM);
         let upload = Upload::read(passing).await?;
         if let Upload::Json(raw) = &upload {
-            files::check(&self.shared, caller, Marks::of(raw.bytes()), raw.bytes())?;
+            files::check(&self.shared, caller, raw)?;
         }
         let model = upload.model()?;
         record.model = model.clone().unwrap_or_default();

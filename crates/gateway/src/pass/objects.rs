@@ -21,7 +21,6 @@ use super::{
 use crate::{
     Body, files,
     gateway::Gateway,
-    marks::Marks,
     paths::segment,
     plan::{self, Served},
     provider::collect_within,
@@ -149,7 +148,7 @@ impl Gateway {
             raw.get(field)
                 .and_then(|json| serde_json::from_str(json).ok())
         };
-        files::check(&self.shared, caller, Marks::of(raw.bytes()), raw.bytes())?;
+        files::check(&self.shared, caller, raw)?;
         let mut home = named.map(str::to_owned);
         for field in ["training_file", "validation_file"] {
             let Some(id) = text(field) else { continue };
