@@ -5,8 +5,8 @@ use tollgate_base::{Error, Result, Usage};
 
 use crate::{
     Dialect, EmbeddingsRequest, Family, Loss, NameMap, RawObject, Target, anthropic, embeddings,
-    frame::Frame, gemini, ir, law, openai_chat, openai_completions, openai_embeddings,
-    openai_responses,
+    frame::Frame, gemini, ir, json::shortened, law, openai_chat, openai_completions,
+    openai_embeddings, openai_responses,
 };
 
 /// What the pipeline must know of a request before it is planned, read and checked without building the IR.
@@ -128,9 +128,23 @@ pub struct Reading {
     pub finish: Option<ir::FinishReason>,
 }
 
+/// Bytes of a reply from which on it takes longer to read what is said than to leave it out.
+const LONG_REPLY: usize = 2 * 1024;
+
 /// Reads usage and end of a whole same-dialect reply, without building the IR. A reply that is an error
 /// inside a 200, or no reply of this dialect at all, is an error.
 pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reading> {
+    // Most of a long reply is what the model says, which has no say in either. An error is said in its own words.
+    if body.len() > LONG_REPLY
+        && let Some(short) = shortened(body)
+        && let Ok(reading) = read_all_of_reply(dialect, &short.into())
+    {
+        return Ok(reading);
+    }
+    read_all_of_reply(dialect, body)
+}
+
+fn read_all_of_reply(dialect: Dialect, body: &Bytes) -> Result<Reading> {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => openai_chat::read_reply(body),
         Dialect::OpenAiEmbeddings => openai_embeddings::read_reply(body),

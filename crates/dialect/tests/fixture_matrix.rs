@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use support::{
     CONVERSATIONS, Fixture, body_lines, check, encoded, error_line, events, fixtures, frames,
     options, others, rendered_lines,
@@ -114,6 +114,46 @@ fn responses() {
             check(&fixture, target.name(), &text);
         }
     }
+}
+
+/// `text` is prose where it has a blank: longer by a page then, with what is escaped in JSON.
+fn say_more(value: &mut Value) -> usize {
+    match value {
+        Value::String(text) if text.contains(' ') => {
+            text.push_str(&" more of it,\n\"quoted\"".repeat(100));
+            1
+        }
+        Value::Array(items) => items.iter_mut().map(say_more).sum(),
+        Value::Object(fields) => fields.values_mut().map(say_more).sum(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn how_much_is_said_changes_neither_usage_nor_end() {
+    let mut lengthened = 0;
+    for fixture in fixtures("response") {
+        let body = fixture.content.trim_ascii();
+        let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
+            continue;
+        };
+        let places = say_more(&mut value);
+        let read = |body: Vec<u8>| read_reply(fixture.dialect, &body.into());
+        let (short, long) = (read(body.to_vec()), read(value.to_string().into()));
+        match (short, long) {
+            (Ok(short), Ok(long)) => assert_eq!(short, long, "{}", fixture.name),
+            // Its words are the provider's own, all of them.
+            (Err(short), Err(long)) => assert_eq!(
+                (short.code(), short.message().len() <= long.message().len()),
+                (long.code(), true),
+                "{}",
+                fixture.name
+            ),
+            (short, long) => panic!("{}: {short:?}, {long:?}", fixture.name),
+        }
+        lengthened += places;
+    }
+    assert!(lengthened > 20, "{lengthened} texts");
 }
 
 #[test]
