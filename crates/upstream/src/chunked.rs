@@ -96,23 +96,60 @@ impl Chunks {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::{collection, prelude::*, sample::Index};
+
     use super::*;
 
     /// Reads a body that comes in two parts: what it carries, and what is left behind it.
     fn read(parts: [&[u8]; 2]) -> Result<(Vec<u8>, Option<Vec<u8>>), Improper> {
         let (mut chunks, mut inbox, mut carried) = (Chunks::Size, BytesMut::new(), Vec::new());
+        let mut has_ended = false;
         for part in parts {
             inbox.extend_from_slice(part);
-            loop {
+            while !has_ended {
                 match chunks.next(&mut inbox)? {
                     Step::Data(bytes) => carried.extend_from_slice(&bytes),
                     Step::More => break,
-                    Step::End => return Ok((carried, Some(inbox.to_vec()))),
+                    Step::End => has_ended = true,
                 }
             }
         }
-        Ok((carried, None))
+        Ok((carried, has_ended.then(|| inbox.to_vec())))
+    }
+
+    /// Parts of what is known, one after the other, and now and then of something else.
+    pub(crate) fn parts(known: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+        let known = proptest::sample::select(known).prop_map(|part| part.as_bytes().to_vec());
+        let part = prop_oneof![8 => known, 1 => collection::vec(any::<u8>(), 0..4)];
+        collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    const PARTS: &[&str] = &[
+        "5\r\nhello\r\n",
+        "5\r\n",
+        "hello",
+        "0\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        "00a;b=c\r\n",
+        "ffffffffffffffff\r\n",
+        "10000000000000000\r\n",
+        "X: y\r\n",
+        ";",
+        "-",
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_the_same_however_it_is_cut(
+            body in parts(PARTS),
+            cut in any::<Index>(),
+        ) {
+            let (first, second) = body.split_at(cut.index(body.len() + 1));
+            prop_assert_eq!(read([first, second]), read([&body, b""]));
+        }
     }
 
     #[test]

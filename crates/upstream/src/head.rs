@@ -214,7 +214,51 @@ pub(crate) fn chunk_line(length: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, sample::Index};
+
     use super::*;
+    use crate::chunked::tests::parts;
+
+    /// Reads an answer that comes in two parts: its head, and what is left behind it.
+    fn in_two(first: &[u8], second: &[u8]) -> Result<(Option<String>, BytesMut), Improper> {
+        let mut inbox = BytesMut::from(first);
+        let mut head = take(&mut inbox, &Method::POST)?;
+        inbox.extend_from_slice(second);
+        if head.is_none() {
+            head = take(&mut inbox, &Method::POST)?;
+        }
+        Ok((head.map(|head| format!("{head:?}")), inbox))
+    }
+
+    const PARTS: &[&str] = &[
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 204 \r\n",
+        "content-length: 5\r\n",
+        "Content-Length: 07\r\n",
+        "transfer-encoding: chunked\r\n",
+        "connection: close\r\n",
+        "a: b\r\n",
+        "a:\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        " c\r\n",
+        ":",
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_the_same_however_it_is_cut(
+            is_answer in any::<bool>(),
+            rest in parts(PARTS),
+            cut in any::<Index>(),
+        ) {
+            let start: &[u8] = if is_answer { b"HTTP/1.1 200 OK\r\n" } else { b"" };
+            let text = [start, &rest].concat();
+            let (first, second) = text.split_at(cut.index(text.len() + 1));
+            prop_assert_eq!(in_two(first, second), in_two(&text, b""));
+        }
+    }
 
     fn read(text: &str) -> Result<Option<Head>, Improper> {
         take(&mut BytesMut::from(text), &Method::POST)
