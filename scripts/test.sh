@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Passes every test: formatting, lints, the Rust tests, the official SDKs, agents and frameworks against the real
-# binary, and the trials of its ledger.
+# Passes every test: formatting, lints, the fuzz targets' types, the Rust tests, the official SDKs, agents and frameworks
+# against the real binary, and the trials of its ledger.
 # Needs Rust, Python 3.11 and Node 20; installs the rest when it is missing. Speaks to this machine alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,9 @@ cargo fmt --all --check
 
 say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "fuzz targets"
+cargo check --manifest-path fuzz/Cargo.toml --no-default-features --locked --target-dir "${CARGO_TARGET_DIR:-target}"
 
 # The points at which a test can let the process die are in the binaries of the tests alone.
 points=(--features tollgate/crash-points)

@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let traits = ModelTraits { reasoning: Some(true), ..ModelTraits::default() };
     for quirks in [&Quirks::default(), &strange] {
-        let target = Target { model: "m", traits: &traits, quirks };
+        let target = Target { model: "m", traits: &traits, quirks, max_output: None };
         let patched = patch_request(dialect, &raw, target).expect("a checked request can be patched");
         let patched = RawObject::parse(patched.body).expect("a patched body is a body");
         assert!(read_head(dialect, &patched).is_ok());

@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let quirks = Quirks::default();
     for traits in [&plain, &thinking] {
-        let target = Target { model: "m", traits, quirks: &quirks };
+        let target = Target { model: "m", traits, quirks: &quirks, max_output: None };
         for to in [Dialect::OpenAiCompletions].into_iter().chain(tollgate_fuzz::CONVERSATIONS) {
             if let Ok(rendered) = render_request(to, &request, target) {
                 let body = RawObject::parse(rendered.body).expect("a rendered body is a body");
