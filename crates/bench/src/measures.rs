@@ -1,5 +1,6 @@
 //! What is measured: one load per row of the table, and against whom.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// The server that a load is sent to.
@@ -12,8 +13,9 @@ pub(crate) enum Subject {
 }
 
 /// One load. The name is what the results file calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub(crate) enum Measure {
     /// 1 KB bodies both ways at saturation.
     Small,

@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     scale: f64,
     /// Leave out the loads not named here
     #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    only: Vec<Measure>,
     /// The core of the server under test
     #[arg(long, default_value_t = 0)]
     server_core: usize,
@@ -95,7 +95,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     };
     let measures: Vec<Measure> = Measure::ALL
         .into_iter()
-        .filter(|measure| plan.only.is_empty() || plan.only.contains(&report::name_of(measure)))
+        .filter(|measure| plan.only.is_empty() || plan.only.contains(measure))
         .collect();
     for round in 0..plan.rounds {
         for &measure in &measures {
