@@ -14,7 +14,11 @@
 //! Between a record and the end of its hold both count: a moment for an attempt; for a call that is tried again, what
 //! its first attempts used, until it ends. That errs on the wall's side.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tollgate_base::{Moment, Money, Result, UnixMillis};
 
@@ -61,8 +65,7 @@ pub struct Correction {
     pub posted: Money,
 }
 
-/// A day, and into how many parts it is cut when its use is asked of the ledger.
-const DAY: Duration = Duration::from_hours(24);
+/// Into how many parts a span is cut when its use is asked of the ledger.
 const PARTS: u32 = 12;
 
 // === impl Admission ===
@@ -133,7 +136,7 @@ impl State {
         let asked = Origin::Asked(self.restoration);
         let all = rules.all();
         for limit in limits(&all).filter(|limit| new.contains(&limit.counter)) {
-            if let Some(span) = day(limit) {
+            if let Some((span, _)) = remembered(limit) {
                 let rate = self.rates.counter(&limit.counter, || Sliding::new(span));
                 rate.origin = asked;
             }
@@ -171,14 +174,15 @@ fn told(as_of: u64, borders: &[UnixMillis]) -> Origin {
     })
 }
 
-/// The span of a limit by the day; others are over before the ledger has been read.
-fn day(limit: &Limit) -> Option<Span> {
-    match limit.rule.measure {
-        Measure::Requests(Span::Day) | Measure::Tokens(_, Span::Day) => Some(Span::Day),
-        Measure::Requests(_)
-        | Measure::Tokens(..)
-        | Measure::Concurrent
-        | Measure::LargestRequest => None,
+/// The span of a limit that looks back further than it takes to read the ledger, and its length.
+fn remembered(limit: &Limit) -> Option<(Span, Duration)> {
+    let (Measure::Requests(span) | Measure::Tokens(_, span)) = limit.rule.measure else {
+        return None;
+    };
+    match span {
+        Span::Second => None,
+        Span::Minute => Some((span, Duration::from_mins(1))),
+        Span::Day => Some((span, Duration::from_hours(24))),
     }
 }
 
@@ -191,13 +195,24 @@ impl Restoration {
     }
 
     /// Tells the counters what was used before: those of budgets in their present window and the one before it, and
-    /// those of limits by the day. `figures` asks the ledger, as [`crate::ledger::LedgerStore::figures`] does.
+    /// those of limits by the minute and the day. `figures` asks the ledger, as [`crate::ledger::LedgerStore::figures`] does.
     ///
     /// Returns the thresholds that had been reached before: who keeps a list of alerts knows which are new.
     pub fn finish(
         mut self,
         mut figures: impl FnMut(&Scope, &[UnixMillis]) -> Result<Figures>,
     ) -> Result<Vec<Crossing>> {
+        // Limits of one scope and span ask the same.
+        let mut known: HashMap<(Scope, Vec<UnixMillis>), Figures> = HashMap::new();
+        let mut figures = |scope: &Scope, borders: &[UnixMillis]| {
+            let question = (scope.clone(), borders.to_vec());
+            if let Some(answer) = known.get(&question) {
+                return Ok(answer.clone());
+            }
+            let answer = figures(scope, borders)?;
+            known.insert(question, answer.clone());
+            Ok(answer)
+        };
         let mut crossings = Vec::new();
         let rules = self.rules.clone();
         let all = rules.all();
@@ -205,8 +220,8 @@ impl Restoration {
             crossings.extend(self.restore_budget(budget, &mut figures)?);
         }
         for limit in limits(&all).filter(|limit| self.new.contains(&limit.counter)) {
-            if day(limit).is_some() {
-                self.restore_day(limit, &mut figures)?;
+            if let Some((_, length)) = remembered(limit) {
+                self.restore_rate(limit, length, &mut figures)?;
             }
         }
         with(&self.shared, |state| {
@@ -250,19 +265,22 @@ impl Restoration {
         }))
     }
 
-    /// What was used within a part of the day counts from the part's end, so that it is never forgotten early.
-    fn restore_day(
+    /// What was used within a part of the span counts from the part's end, so that it is never forgotten early.
+    fn restore_rate(
         &self,
         limit: &Arc<Limit>,
+        length: Duration,
         figures: &mut impl FnMut(&Scope, &[UnixMillis]) -> Result<Figures>,
     ) -> Result<()> {
-        let ago = |parts: u32| DAY / PARTS * parts;
+        let ago = |parts: u32| length / PARTS * parts;
         let wall = |parts: u32| {
             let ago = u64::try_from(ago(parts).as_millis()).unwrap_or(u64::MAX);
             UnixMillis(self.at.wall.0.saturating_sub(ago))
         };
-        // A clock that was set back has left calls behind that were admitted later than now.
-        let after_now = UnixMillis(u64::MAX);
+        // A clock that was set back has left calls behind that were admitted later than now: within a span of it, they
+        // may have been admitted within the span.
+        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let after_now = UnixMillis(self.at.wall.0.saturating_add(length_ms));
         let scope = &limit.rule.scope;
         let whole = [wall(PARTS), after_now];
         let mut answer = figures(scope, &whole)?;
@@ -283,7 +301,7 @@ impl Restoration {
                     rate.restore(amount, self.at.monotonic, ago(*part));
                 }
             }
-            rate.origin = told(answer.as_of, &whole);
+            rate.begin_with(told(answer.as_of, &whole), self.at.monotonic);
             state.end_waiting(&limit.counter);
         });
         Ok(())

@@ -17,7 +17,9 @@ pub(super) struct Sliding {
     slots: VecDeque<Slot>,
     /// What all of `slots` hold together, so that a call need not add them up.
     sum: Sum,
+    /// What it began with, and until when a call may end that was open then.
     pub(super) origin: Origin,
+    origin_matters_until: Duration,
 }
 
 /// Wider than a slot, so that no sum of slots is cut.
@@ -52,6 +54,8 @@ struct Grid {
 
 /// Added to every instant, so that what a former process used has a place before this one began.
 const BEFORE: Duration = Duration::from_hours(48);
+/// Hardly any call is open for longer; of one that is, what it used beyond its hold counts in full.
+const LONGEST_CALL: Duration = Duration::from_hours(25);
 
 // === impl Sliding ===
 
@@ -67,6 +71,7 @@ impl Sliding {
             slots: VecDeque::new(),
             sum: Sum::default(),
             origin: Origin::default(),
+            origin_matters_until: Duration::ZERO,
         }
     }
 
@@ -151,10 +156,17 @@ impl Sliding {
         self.add(index, Count { used, held: 0 });
     }
 
+    /// It was told of what the ledger has.
+    pub(super) fn begin_with(&mut self, origin: Origin, now: Duration) {
+        self.origin = origin;
+        self.origin_matters_until = now + LONGEST_CALL;
+    }
+
     /// Whether nothing counts any more.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         let oldest = self.grid.oldest(now);
-        !self.origin.is_asked() && self.slots.back().is_none_or(|slot| slot.index < oldest)
+        let has_origin = self.origin.is_asked() || now < self.origin_matters_until;
+        !has_origin && self.slots.back().is_none_or(|slot| slot.index < oldest)
     }
 
     /// Counts something in the slot `index`.

@@ -100,7 +100,6 @@ pub(super) struct Made {
 }
 
 const DAY: u64 = 86_400_000;
-const PART: u64 = DAY / 12;
 
 pub(super) fn nanos(nanos: u64) -> Money {
     Money::from_nanos(i128::from(nanos))
@@ -122,19 +121,16 @@ impl Event {
 
     /// What counts of this event for a limit, each amount with its instant.
     pub(super) fn counted(&self, measure: Measure, made: &Made) -> Vec<(Duration, u64)> {
-        let is_told = matches!(
-            measure,
-            Measure::Requests(Span::Day) | Measure::Tokens(_, Span::Day)
-        );
+        let part = told_of(measure) / 12;
         let told: u64 = match measure {
-            _ if !is_told => 0,
+            _ if part == 0 => 0,
             Measure::Tokens(side, _) => {
                 let rows = self.known(made);
                 rows.map(|row| pick(side, row.input, row.output)).sum()
             }
             _ => u64::from(self.asked.counts && self.known(made).next().is_some()),
         };
-        let told_at = made.at.saturating_sub(ms(PART) * self.parts_before(made));
+        let told_at = made.at.saturating_sub(self.parts_before(made, part));
         if self.is_gone(made) {
             return vec![(told_at, told)];
         }
@@ -161,10 +157,11 @@ impl Event {
         ]
     }
 
-    /// How many whole parts of a day lie between this event and the making of a rule, by the wall.
-    fn parts_before(&self, made: &Made) -> u32 {
+    /// The whole parts of a rule's span that lie between this event and the making of the rule, by the wall.
+    fn parts_before(&self, made: &Made, part: u64) -> Duration {
         let ago = made.wall.saturating_sub(self.wall);
-        u32::try_from(ago.div_ceil(PART).saturating_sub(1)).unwrap()
+        let parts = ago.checked_div(part).map_or(0, |_| ago.div_ceil(part));
+        ms(part * parts.saturating_sub(1))
     }
 
     /// Posted, held and doubtful money of a budget.
@@ -181,6 +178,18 @@ impl Event {
             Some((_, End::Exact(_, _, cost), _)) => [cost, 0, 0],
             Some((_, End::AtLeast(_, _, cost), _)) => [cost, 0, held.saturating_sub(cost)],
         }
+    }
+}
+
+/// Of how long before it was made a limit is told, in milliseconds.
+pub(super) fn told_of(measure: Measure) -> u64 {
+    let (Measure::Requests(span) | Measure::Tokens(_, span)) = measure else {
+        return 0;
+    };
+    match span {
+        Span::Second => 0,
+        Span::Minute => 60_000,
+        Span::Day => DAY,
     }
 }
 

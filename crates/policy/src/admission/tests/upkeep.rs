@@ -117,9 +117,9 @@ fn a_call_that_was_lost_is_corrected_after_the_restart() {
     );
 }
 
-/// A day's use is remembered over a restart for as long as it counts, and at most two hours longer.
+/// What was used is remembered over a restart for as long as it counts, and at most a twelfth of the span longer.
 #[test]
-fn a_start_knows_the_last_days_requests_and_tokens() {
+fn a_start_knows_the_last_days_and_minutes_requests_and_tokens() {
     let rules = Arc::new(limited(vec![
         limit("r", key("k"), "requests-per-day", 100),
         limit("t", key("k"), "tokens-per-day", 1_000),
@@ -128,30 +128,39 @@ fn a_start_knows_the_last_days_requests_and_tokens() {
         limit("other", key("j"), "requests-per-day", 100),
     ]));
     let admission = Admission::default();
-    let hour = 3_600_000;
-    let calls = [NOON - DAY - hour, NOON - 23 * hour, NOON - 5 * hour, NOON];
+    let (hour, second) = (3_600_000, 1_000);
+    let calls = [
+        NOON - DAY - hour,
+        NOON - 23 * hour,
+        NOON - 61 * second,
+        NOON - 31 * second,
+        NOON,
+    ];
     admission
         .begin(&rules, start())
         .finish(ledger(&calls))
         .unwrap();
-    let used = |hours: u64| -> Vec<u64> {
-        let now = at(Duration::from_hours(hours) + ms(600_000));
+    let used = |later: Duration| -> Vec<u64> {
+        let now = at(later);
         let standings = admission.standings(&rules, now, &[key("k")]);
         standings.limits.iter().map(|limit| limit.used).collect()
     };
-    assert_eq!(used(0), [3, 45, 30, 0]);
-    assert_eq!(used(2), [2, 30, 20, 0]);
-    assert_eq!(used(18), [2, 30, 20, 0]);
-    assert_eq!(used(20), [1, 15, 10, 0]);
-    assert_eq!(used(23), [1, 15, 10, 0]);
-    assert_eq!(used(24), [0, 0, 0, 0]);
-    // What nobody used needs no counter, and what has one is left as it is.
-    assert_eq!(sizes(&admission), (0, 3, 0));
+    let (hours, seconds) = (Duration::from_hours, Duration::from_secs);
+    assert_eq!(used(Duration::ZERO), [4, 60, 40, 2]);
+    // The call half a minute ago counts until its part of the minute is over.
+    assert_eq!(used(seconds(29)), [4, 60, 40, 2]);
+    assert_eq!(used(seconds(36)), [4, 60, 40, 1]);
+    assert_eq!(used(seconds(61)), [4, 60, 40, 0]);
+    assert_eq!(used(hours(2) + ms(600_000)), [3, 45, 30, 0]);
+    assert_eq!(used(hours(23) + ms(600_000)), [3, 45, 30, 0]);
+    assert_eq!(used(hours(24) + ms(600_000)), [0, 0, 0, 0]);
+    // A counter that was told stays as long as a call may end that was open then, and is left as it is.
+    assert_eq!(sizes(&admission), (0, 5, 0));
     admission
         .begin(&rules, start())
         .finish(ledger(&calls))
         .unwrap();
-    assert_eq!(used(0), [3, 45, 30, 0]);
+    assert_eq!(used(Duration::ZERO), [4, 60, 40, 2]);
 }
 
 /// Keys come and go: counters of those that are no longer used are dropped, a few with each call.

@@ -63,13 +63,10 @@ impl Run {
     }
 
     fn made(&self, which: usize) -> Made {
-        let day = 86_400_000;
         let (from, until) = match &self.books[which].rule {
-            Rule::Limit(rule) => match rule.measure {
-                Measure::Requests(Span::Day) | Measure::Tokens(_, Span::Day) => {
-                    (self.wall - day, u64::MAX)
-                }
-                _ => (0, 0),
+            Rule::Limit(rule) => match told_of(rule.measure) {
+                0 => (0, 0),
+                length => (self.wall - length, self.wall + length),
             },
             Rule::Budget(rule) => {
                 let present = window(rule, self.wall);

@@ -22,7 +22,7 @@ use self::{
     world::{Dice, How, Wish, budgets, limits, wish},
 };
 use super::{
-    list::{Asked, End, Event, Made, Written, asks, figures, nanos, span},
+    list::{Asked, End, Event, Made, Written, asks, figures, nanos, span, told_of},
     *,
 };
 use crate::{

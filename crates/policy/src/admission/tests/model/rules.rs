@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        list::{Made, figures},
+        list::{Made, figures, told_of},
         *,
     },
     DAY,
@@ -98,9 +98,13 @@ impl Run {
         let at = self.moment(0);
         let mut made = self.made;
         let today = self.wall / DAY * DAY;
-        // A limit is told of the last day, a budget of its window and the one before, the second of all of them.
+        // A limit is told of its span, a budget of its window and the one before, the second of all of them.
         let (from, until) = match which.checked_sub(RATES) {
-            None => (self.wall - DAY, u64::MAX),
+            None => {
+                let (limits, _) = rules(&self.sizes);
+                let length = told_of(limits[which].measure);
+                (self.wall - length, self.wall + length)
+            }
             Some(1) => (0, u64::MAX),
             Some(_) => (today - DAY, today + DAY),
         };
