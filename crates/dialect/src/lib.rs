@@ -52,8 +52,9 @@ pub use loss::{Loss, LossKind};
 pub use marks::{Mark, Marks};
 pub use names::NameMap;
 pub use openai_responses::{
-    ItemOrder, cancelled_response, chat_needs_responses, deleted_response, expanded_request,
-    input_items, input_items_page, output_items,
+    ItemOrder, ResponseEnd, ResponseStanding, cancelled_response, chat_needs_responses,
+    deleted_response, expanded_request, input_items, input_items_page, output_items,
+    response_standing,
 };
 pub use operation::read_operation_usage;
 pub use raw::RawObject;

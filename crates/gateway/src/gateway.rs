@@ -32,7 +32,7 @@ use crate::{
     record::{Outcome, Record},
     relay::{Farewell, Keeper, Relay, Shape},
     reply::{self, error_response},
-    responses::{Keeping, Memory, recall},
+    responses::{Background, Follow, Keeping, Memory, recall, running_id},
     snapshot::Provider,
     tags,
 };
@@ -185,11 +185,20 @@ impl Gateway {
             farewell,
             standings,
         } = served;
+        let follow = keeping
+            .as_ref()
+            .filter(|keeping| keeping.background == Background::AtProvider)
+            .map(|_| Follow::new(self, &record));
         let mut response = match content {
             Content::Whole { body, usage } => {
                 record.usage = *usage;
                 record.outcome = Outcome::Complete;
-                settle_whole(&mut record, dialect, &body).await;
+                match follow.zip(running_id(&body)) {
+                    Some((follow, id)) => {
+                        drop(follow.take_over(&id, record.hand_over(), 0).await);
+                    }
+                    None => settle_whole(&mut record, dialect, &body).await,
+                }
                 if let Some(keeping) = keeping {
                     keeping.keep(&self.shared, &caller.key_id, &target, &body);
                 }
@@ -208,6 +217,7 @@ impl Gateway {
                     as_array,
                     keeper,
                     farewell,
+                    follow,
                 };
                 let relay = Relay::new(*flow, record, shape, &snapshot.config.streaming);
                 let body = Body::Stream(Box::new(relay));
@@ -241,7 +251,9 @@ impl Gateway {
         recall(&self.shared, snapshot, caller, &mut call, &mut plan)?;
         narrow(snapshot, &call, &mut plan)?;
         files::check(&self.shared, caller, &call.raw)?;
-        if let Some(keeping) = call.keeping.as_ref().filter(|kept| kept.in_background) {
+        if let Some(keeping) = &call.keeping
+            && keeping.background == Background::Here
+        {
             let body = self.start_in_background(caller, &call, keeping)?;
             return Ok(Served::accepted(call.dialect, body, snapshot));
         }

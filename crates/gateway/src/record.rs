@@ -50,6 +50,8 @@ pub(crate) enum Outcome {
     Open,
     Complete,
     Failed(Error),
+    /// Its response goes on at the provider, and another record follows it: this one has nothing to say any more.
+    Followed,
 }
 
 impl Record {
@@ -84,7 +86,7 @@ impl Record {
     pub(crate) fn settle(&mut self, seen: u64) -> Option<Durable> {
         let booking = self.booking.take()?;
         let (outcome, code) = match &self.outcome {
-            Outcome::Open => (AttemptOutcome::ClientGone, ""),
+            Outcome::Open | Outcome::Followed => (AttemptOutcome::ClientGone, ""),
             Outcome::Complete => (AttemptOutcome::Complete, ""),
             Outcome::Failed(error) => (AttemptOutcome::Failed, error.code()),
         };
@@ -100,12 +102,16 @@ impl Record {
         durable
     }
 
-    /// As [`Record::settle`], and waits until the booking is durable: what the caller sees whole is booked.
-    pub(crate) async fn settle_safely(&mut self, seen: u64) {
-        if let Some(durable) = self.settle(seen) {
-            let outcome = durable.await;
-            self.note_safety(outcome);
-        }
+    /// As [`Record::settle`], and waits until the booking is durable: what the caller sees whole is booked. Whether it
+    /// is.
+    pub(crate) async fn settle_safely(&mut self, seen: u64) -> bool {
+        let Some(durable) = self.settle(seen) else {
+            return true;
+        };
+        let outcome = durable.await;
+        let is_safe = outcome.is_ok();
+        self.note_safety(outcome);
+        is_safe
     }
 
     /// An answer is not held back when the disk fails; no new call is served then.
@@ -121,6 +127,32 @@ impl Record {
             hold.begin();
         }
         self.booking = Some(booking);
+    }
+
+    /// The record of what the provider goes on with, with all that the call holds but its place among the concurrent
+    /// ones. Dropped before an outcome is set, it leaves the attempt under way: the process ends, and the next one
+    /// follows it.
+    pub(crate) fn hand_over(&mut self) -> Self {
+        self.outcome = Outcome::Followed;
+        self.hold.iter().for_each(CallHold::leave);
+        self.booking.iter().for_each(Booking::leave);
+        Self {
+            request_id: self.request_id.clone(),
+            key_id: self.key_id.clone(),
+            operation: self.operation,
+            dialect: self.dialect,
+            model: self.model.clone(),
+            stream: self.stream,
+            received: self.received,
+            target: self.target.clone(),
+            attempts: self.attempts,
+            losses: std::mem::take(&mut self.losses),
+            usage: self.usage,
+            outcome: Outcome::Followed,
+            cost: self.cost.take(),
+            booking: self.booking.take(),
+            hold: self.hold.take(),
+        }
     }
 
     /// The attempt that began last failed before anything of an answer came.
@@ -162,6 +194,12 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.outcome == Outcome::Followed {
+            if let Some(booking) = self.booking.take() {
+                booking.leave_open();
+            }
+            return;
+        }
         // Nobody waits for the disk any more.
         drop(self.settle(0));
         let cost = match self.cost {
@@ -170,7 +208,7 @@ impl Drop for Record {
             Some(Cost::Unknown) => "unknown".to_owned(),
         };
         let (outcome, code) = match &self.outcome {
-            Outcome::Open => ("client_gone", ""),
+            Outcome::Open | Outcome::Followed => ("client_gone", ""),
             Outcome::Complete => ("complete", ""),
             Outcome::Failed(error) => ("failed", error.code()),
         };

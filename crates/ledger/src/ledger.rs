@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tollgate_base::{Clock, Money, Result, UnixMillis, crash_point};
 use tollgate_policy::ledger::{
-    Attempt, AttemptFilter, AttemptId, AttemptQuery, AttemptState, Correction, LedgerStore,
+    Attempt, AttemptFilter, AttemptId, AttemptQuery, AttemptState, Correction, LedgerStore, Listed,
     Opening, Settlement,
 };
 
@@ -51,6 +51,8 @@ pub struct Reprice {
 
 /// How many attempts are looked at together by what goes through all of them.
 const PAGE: usize = 1_000;
+/// More tries than a call can have.
+const MOST_TRIES: usize = 1_000;
 
 impl Ledger {
     /// Opens the journal in the data folder, brings everything in it into the store, and says of attempts
@@ -174,7 +176,25 @@ impl Ledger {
         Ok(total)
     }
 
-    fn each_attempt(
+    /// An attempt with everything that was written down of it so far.
+    pub fn find(&self, id: &AttemptId) -> Result<Option<Listed>> {
+        self.flush()?;
+        let query = AttemptQuery {
+            filter: AttemptFilter {
+                request_id: Some(id.request_id.clone()),
+                ..AttemptFilter::default()
+            },
+            newest_first: true,
+            after: None,
+            limit: MOST_TRIES,
+        };
+        let tries = self.store.attempts(&query)?;
+        let is_it = |listed: &Listed| listed.attempt.opening.id == *id;
+        Ok(tries.into_iter().find(is_it))
+    }
+
+    /// Visits the attempts in this state, in the order in which they came.
+    pub fn each_attempt(
         &self,
         state: AttemptState,
         span: Option<(UnixMillis, UnixMillis)>,

@@ -16,6 +16,8 @@ pub enum ObjectKind {
     Conversation,
     /// One item of a stored response's output, so that it can be referred to.
     Item,
+    /// An attempt whose response its provider runs in the background: the body is the id of that response.
+    Attempt,
 }
 
 /// One object. The store does not look into it.
@@ -56,6 +58,7 @@ impl ObjectKind {
             ObjectKind::Job => "fine-tuning job",
             ObjectKind::Conversation => "conversation",
             ObjectKind::Item => "item",
+            ObjectKind::Attempt => "attempt",
         }
     }
 
@@ -66,6 +69,7 @@ impl ObjectKind {
             ObjectKind::Job,
             ObjectKind::Conversation,
             ObjectKind::Item,
+            ObjectKind::Attempt,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == word)

@@ -93,8 +93,14 @@ impl Server {
                 stop: stop.clone(),
                 admin: admin.clone(),
             });
-            let serving =
-                serve_connections(receiver, edge, Arc::new(framing(&settings)), load.clone());
+            let framing = Arc::new(framing(&settings));
+            let load_of_this = load.clone();
+            let serving = async move {
+                if number == 0 {
+                    edge.gateway.resume();
+                }
+                serve_connections(receiver, edge, framing, load_of_this).await;
+            };
             spawn(format!("tollgate-{number}"), alive.clone(), serving)?;
             workers.push((sender, load));
         }

@@ -499,7 +499,17 @@ impl Scripts {
                 ..Frame::new(Role::Content, queued)
             }];
         }
-        rendered.frames
+        let mut frames = rendered.frames;
+        if body["background"] == true {
+            // It goes on when nobody listens, and all of it is billed.
+            for frame in &mut frames {
+                (frame.output, frame.reasoning) = (0, 0);
+            }
+            if let Some(first) = frames.first_mut() {
+                (first.output, first.reasoning) = (turn.usage.output, turn.usage.reasoning);
+            }
+        }
+        frames
     }
 }
 

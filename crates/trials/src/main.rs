@@ -3,7 +3,7 @@
 //! What each trial proves stands in `docs/trials.md`. Every trial prints its seed, a table and its violations; the
 //! exit status is 1 when there was one, 2 when the trial could not be run.
 
-mod admin;
+mod api;
 mod client;
 mod clock;
 mod compare;
@@ -27,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::report::Report;
 use crate::stage::{Common, Tier};
-use crate::trial::{aborts, budget, crash, ends, mixed, power, refusals};
+use crate::trial::{aborts, background, budget, crash, ends, mixed, power, refusals};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -88,6 +88,14 @@ enum Trial {
     Aborts {
         #[arg(long)]
         streams: Option<usize>,
+    },
+    /// L10: responses that a provider runs in the background, asked after by many, while the gateway dies
+    Background {
+        /// Responses at each death
+        #[arg(long)]
+        jobs: Option<usize>,
+        #[arg(long, default_value_t = 5)]
+        pollers: usize,
     },
     /// B2: mixed load; every refusal is checked again from the export
     Mixed {
@@ -162,6 +170,10 @@ fn all() -> Vec<Trial> {
             kills: None,
             rate: 100,
         },
+        Trial::Background {
+            jobs: None,
+            pollers: 5,
+        },
         Trial::Mixed { minutes: None },
     ]
 }
@@ -191,6 +203,10 @@ async fn run(common: &Common, trial: Trial) -> Result<Report, String> {
                 streams.unwrap_or_else(|| common.scaled(200, 500, 5000)),
             )
             .await
+        }
+        Trial::Background { jobs, pollers } => {
+            let jobs = jobs.unwrap_or_else(|| common.scaled(12, 100, 1000));
+            background::run(common, jobs, pollers).await
         }
         Trial::Mixed { minutes } => {
             let tier = common.scaled(10, 120, 3600);

@@ -9,6 +9,7 @@ mod output;
 mod reply;
 mod request;
 mod response;
+mod standing;
 mod stored;
 mod stream;
 mod wire;
@@ -19,6 +20,7 @@ pub(crate) use errors::render_stream_error;
 pub(crate) use head::{patch_request, read_head};
 pub(crate) use request::{parse_request, render_request};
 pub(crate) use response::{parse_response, read_reply, render_response};
+pub use standing::{ResponseEnd, ResponseStanding, response_standing};
 pub use stored::{
     ItemOrder, cancelled_response, deleted_response, expanded_request, input_items,
     input_items_page, output_items,

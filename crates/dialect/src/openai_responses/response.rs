@@ -26,7 +26,7 @@ pub(crate) fn read_reply(body: &[u8]) -> Result<Reading> {
     })
 }
 
-fn parse_wire(body: &[u8]) -> Result<Reply<'_>> {
+pub(super) fn parse_wire(body: &[u8]) -> Result<Reply<'_>> {
     let reply: Reply<'_> = serde_json::from_slice(body).map_err(|_| not_a_reply())?;
     if reply.object.as_deref() == Some("response") || reply.output.is_some() {
         return Ok(reply);

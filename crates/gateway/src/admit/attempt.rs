@@ -70,8 +70,8 @@ pub(crate) struct Booking {
 enum InputEstimate {
     /// The request itself, kept for it.
     Request(Dialect, Bytes),
-    /// An upper bound: the request was too large to be kept.
-    Bound(u64),
+    /// Counted, or an upper bound: the request was too large to be kept.
+    Known(u64),
 }
 
 /// What the books can hold of one attempt: nine billion dollars.
@@ -79,6 +79,8 @@ const LARGEST_HOLD: Money = Money::from_nanos(9_000_000_000_000_000_000);
 
 /// The largest request that is kept until its answer has ended, in bytes.
 const KEPT_REQUEST: usize = 1024 * 1024;
+/// The same for one that nobody waits for.
+const LONG_KEPT_REQUEST: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -227,6 +229,29 @@ impl Booking {
         self.end(end)
     }
 
+    /// Nobody waits for it any more, and its provider goes on.
+    pub(crate) fn leave(&self) {
+        self.load.iter().for_each(Held::leave);
+    }
+
+    /// Whether it keeps a request that is too large to be kept for hours.
+    pub(crate) fn is_large(&self) -> bool {
+        let large = |body: &Bytes| body.len() > LONG_KEPT_REQUEST;
+        matches!(&self.input, InputEstimate::Request(_, body) if large(body))
+    }
+
+    /// Counts its request now, instead of keeping it until somebody has to know.
+    pub(crate) fn count_input(&mut self) {
+        self.input = InputEstimate::Known(self.input.tokens(&self.counter));
+    }
+
+    /// The attempt goes on without this process: its row stays as it is, and what is held counts as used.
+    pub(crate) fn leave_open(mut self) {
+        self.state = State::Ended;
+        let unknown = Actual::AtLeast(Used::default());
+        self.give_back(self.shared.clock.moment(), unknown, unknown, None);
+    }
+
     fn end(&mut self, end: End<'_>) -> Option<Booked> {
         let at = self.shared.clock.moment();
         if std::mem::replace(&mut self.state, State::Ended) != State::Dispatched {
@@ -360,13 +385,13 @@ impl InputEstimate {
             Some((dialect, body)) if body.len() <= KEPT_REQUEST => {
                 InputEstimate::Request(*dialect, body.clone())
             }
-            _ => InputEstimate::Bound(offer.input),
+            _ => InputEstimate::Known(offer.input),
         }
     }
 
     fn tokens(&self, counter: &ConversationCounter) -> u64 {
         match self {
-            InputEstimate::Bound(tokens) => *tokens,
+            InputEstimate::Known(tokens) => *tokens,
             InputEstimate::Request(dialect, body) => match RawObject::parse(body.clone()) {
                 Ok(raw) => size::counted(*dialect, &raw, counter),
                 Err(_) => body.len() as u64,

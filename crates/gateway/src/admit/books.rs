@@ -6,9 +6,12 @@ use arc_swap::ArcSwap;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tollgate_base::{Money, UnixMillis};
+use tollgate_base::{Moment, Money, UnixMillis};
 use tollgate_ledger::Ledger;
-use tollgate_policy::admission::{Admission, Crossing, Rules};
+use tollgate_policy::{
+    admission::{Admission, Correction, Crossing, Rules},
+    ledger::Opening,
+};
 
 /// The books of the gateway.
 #[derive(Debug)]
@@ -58,6 +61,22 @@ impl Books {
     /// The rules in force now.
     pub(crate) fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// An attempt of which nobody knew how it ended is booked with `posted`: budgets count that instead of its hold.
+    /// Limits keep what was held. To be called with `changing` held from before the attempt was looked at: a budget that
+    /// is being made would be told of the booking, and then corrected by it once more.
+    pub fn correct(&self, opening: &Opening, posted: Money, at: Moment) {
+        let correction = Correction {
+            admitted: opening.at,
+            released: opening.held.unwrap_or_default(),
+            posted,
+        };
+        let rules = self.rules();
+        let scopes = opening.scopes();
+        for crossing in self.admission.correct(&rules, at, &scopes, correction) {
+            self.notify(Notice::Crossed(crossing));
+        }
     }
 
     /// When keys were used, since this was asked last.

@@ -162,6 +162,11 @@ impl CallHold {
         self.used.output_tokens = self.used.output_tokens.saturating_add(used.output_tokens);
     }
 
+    /// Nobody waits for it any more, and its attempt goes on.
+    pub(crate) fn leave(&self) {
+        self.held.iter().for_each(Held::leave);
+    }
+
     /// The call is served without any attempt, and counts as a request all the same.
     pub(crate) fn serve_here(&mut self) {
         self.was_sent = true;

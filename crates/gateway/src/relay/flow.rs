@@ -32,6 +32,8 @@ pub(crate) struct Flow {
     pub(super) meter: Meter,
     /// What the provider said and the caller's dialect has no word for.
     pub(super) losses: Vec<Loss>,
+    /// The provider's own id of the reply.
+    id: Option<String>,
     /// The data of the frame that ended the reply.
     pub(super) terminal: Option<Bytes>,
     pub(super) failure: Option<Error>,
@@ -93,6 +95,11 @@ impl Flow {
         self.meter.count_as(counter);
     }
 
+    /// The provider's own id of the reply, once it has said it.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// What the reply said of its usage so far, and the tokens of what it said.
     pub(crate) fn metered(self) -> (Usage, u64) {
         (self.usage, self.meter.total())
@@ -109,6 +116,7 @@ impl Flow {
             usage: Usage::default(),
             meter: Meter::default(),
             losses: Vec::new(),
+            id: None,
             terminal: None,
             failure: None,
         }
@@ -213,8 +221,13 @@ impl Flow {
                     self.fail(error.clone());
                     break;
                 }
-                Event::Start { .. }
-                | Event::Choice(_)
+                Event::Start { id, .. } => {
+                    self.live = true;
+                    if !id.is_empty() {
+                        self.id.get_or_insert_with(|| id.clone());
+                    }
+                }
+                Event::Choice(_)
                 | Event::BlockStart { .. }
                 | Event::Delta { .. }
                 | Event::BlockEnd { .. }

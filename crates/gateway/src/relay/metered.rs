@@ -8,12 +8,17 @@ use tollgate_config::{Disconnect, LedgerSettings};
 use tollgate_ledger::Durable;
 
 use super::flow::{Flow, State};
-use crate::record::{Outcome, Record};
+use crate::{
+    record::{Outcome, Record},
+    responses::Follow,
+};
 
 /// A reply, and the record of its call. Dropped before it was booked, it is booked as it stands.
 pub(super) struct Metered {
     pub(super) flow: Flow,
     pub(super) record: Record,
+    /// For a response that its provider goes on with when nobody listens.
+    pub(super) follow: Option<Follow>,
     is_booked: bool,
 }
 
@@ -25,10 +30,11 @@ pub(crate) struct Farewell {
 }
 
 impl Metered {
-    pub(super) fn new(flow: Flow, record: Record) -> Self {
+    pub(super) fn new(flow: Flow, record: Record, follow: Option<Follow>) -> Self {
         Self {
             flow,
             record,
+            follow,
             is_booked: false,
         }
     }
@@ -44,9 +50,22 @@ impl Metered {
             return None;
         }
         let Self { flow, record, .. } = self;
+        let has_ended = flow.state != State::Open && flow.failure.is_none();
+        let follow = self.follow.take();
+        let goes_on = follow.is_some() && !has_ended;
+        let id = flow.id().filter(|_| goes_on).map(str::to_owned);
+        let follow = match (follow, id) {
+            (Some(follow), Some(id)) => {
+                record.usage = flow.usage;
+                let seen = mem::take(&mut flow.meter).total();
+                drop(follow.take_over(&id, record.hand_over(), seen));
+                return None;
+            }
+            (follow, _) => follow,
+        };
         match &flow.failure {
             Some(error) => record.fail(error),
-            None if flow.state != State::Open => record.outcome = Outcome::Complete,
+            None if has_ended => record.outcome = Outcome::Complete,
             None => {}
         }
         record.usage = flow.usage;
@@ -60,12 +79,19 @@ impl Metered {
         } else {
             mem::take(&mut flow.meter).total()
         };
-        record.settle(seen)
+        let booked = record.settle(seen);
+        let is_written = booked.as_ref().is_some_and(|it| it.number().is_some());
+        if let Some(follow) = follow.filter(|_| is_written) {
+            follow.needs_no_more();
+        }
+        booked
     }
 
     /// The caller has left: the reply is cancelled, or read on within bounds for what the provider says at its end.
     pub(super) fn leave(self, farewell: &Farewell) {
-        if self.is_booked || farewell.policy == Disconnect::Cancel || self.flow.failure.is_some() {
+        let is_over = self.is_booked || self.flow.failure.is_some();
+        let is_followed = self.follow.is_some() && self.flow.id().is_some();
+        if is_over || is_followed || farewell.policy == Disconnect::Cancel {
             return;
         }
         // Outside of a runtime nothing can be read on.

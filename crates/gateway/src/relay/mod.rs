@@ -37,7 +37,7 @@ pub(crate) use self::{
     keeper::Keeper,
     metered::Farewell,
 };
-use crate::record::Record;
+use crate::{record::Record, responses::Follow};
 
 /// The body of a streamed answer.
 pub struct Relay {
@@ -60,6 +60,7 @@ pub(crate) struct Shape {
     pub(crate) as_array: bool,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) farewell: Farewell,
+    pub(crate) follow: Option<Follow>,
 }
 
 // === impl Relay ===
@@ -77,7 +78,7 @@ impl Relay {
         );
         Self {
             dialect: record.dialect,
-            call: Some(Metered::new(flow, record)),
+            call: Some(Metered::new(flow, record, shape.follow)),
             pace,
             booking: None,
             farewell: shape.farewell,
@@ -121,9 +122,18 @@ impl Relay {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             ready!(self.poll_booked(cx));
-            let Some(Metered { flow, record, .. }) = &mut self.call else {
+            let Some(Metered {
+                flow,
+                record,
+                follow,
+                ..
+            }) = &mut self.call
+            else {
                 return Poll::Ready(None);
             };
+            if let Some(follow) = follow {
+                ready!(follow.poll_promise(flow.id(), cx));
+            }
             if let Some(bytes) = flow.ready.pop_front() {
                 crash_point("mid-stream");
                 self.pace.last_out = self.pace.last_in;

@@ -1,4 +1,5 @@
-//! What is kept and not written yet: objects are found again at once, and reach the store soon after, in order.
+//! What is kept and not written yet: objects are found again at once, and reach the store soon after, in order. And
+//! what runs in the background.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,10 +11,11 @@ use tollgate_policy::{
     objects::{Object, ObjectKind, owned},
 };
 
+use super::followed::Followed;
 use crate::gateway::Shared;
 
 /// How long a response is remembered, as long as OpenAI keeps one.
-const KEEP_MILLIS: u64 = 30 * 24 * 60 * 60 * 1000;
+pub(super) const KEEP_MILLIS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Objects that are held while the store cannot be written.
 const MAX_UNWRITTEN: usize = 1000;
 
@@ -26,6 +28,8 @@ pub(crate) struct Memory {
     /// Held from the reading of a conversation to its next state.
     pub(crate) conversing: Mutex<()>,
     pub(super) running: Mutex<HashMap<String, AbortHandle>>,
+    /// The responses that providers run in the background.
+    pub(super) followed: Mutex<Followed>,
 }
 
 // === impl Shared ===

@@ -3,9 +3,11 @@
 //! then the provider keeps the response, and the gateway only whose it is.
 //!
 //! Here a request is completed with what came before it, and a response is kept; `memory.rs` is where, `stored.rs`
-//! answers questions about it, and `background.rs` runs what nobody waits for.
+//! answers questions about it, `background.rs` runs what nobody waits for, and `followed/` books what a provider
+//! runs so.
 
 mod background;
+mod followed;
 mod memory;
 mod stored;
 
@@ -26,6 +28,7 @@ use crate::{
     plan::{Place, Plan, Target},
     snapshot::Snapshot,
 };
+pub(crate) use followed::{Follow, running_id};
 pub(crate) use memory::Memory;
 pub(crate) use stored::ItemsPage;
 pub use stored::StoredAction;
@@ -42,7 +45,16 @@ pub(crate) struct Keeping {
     previous: Option<String>,
     conversation: Option<String>,
     place: Kept,
-    pub(crate) in_background: bool,
+    pub(crate) background: Background,
+}
+
+/// Who runs a response that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// Its caller waits.
+    No,
+    Here,
+    AtProvider,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +142,12 @@ pub(crate) fn recall(
             } else {
                 Kept::Nowhere
             },
-            in_background: false,
+            background: if in_background {
+                shared.memory.check_followed(&caller.key_id)?;
+                Background::AtProvider
+            } else {
+                Background::No
+            },
         });
         return Ok(());
     }
@@ -153,7 +170,11 @@ pub(crate) fn recall(
         previous: named.previous_response_id,
         conversation,
         place: if is_kept { Kept::Here } else { Kept::Nowhere },
-        in_background,
+        background: if in_background {
+            Background::Here
+        } else {
+            Background::No
+        },
     });
     Ok(())
 }

@@ -11,7 +11,7 @@ use tollgate_policy::{
     objects::{Object, ObjectKind},
 };
 
-use super::{DIALECT, Turn, id_of, read_turn};
+use super::{DIALECT, Turn, followed::News, id_of, read_turn};
 use crate::{
     Body,
     gateway::Gateway,
@@ -137,15 +137,48 @@ impl Gateway {
         query: Option<&str>,
         request_id: &str,
     ) -> Result<Bytes> {
+        let (provider, id) = (&*object.provider, &*object.id);
+        if action == StoredAction::Delete && self.is_followed(provider, id) {
+            // Nobody can ask for it afterwards.
+            let last = self.ask_keeper(StoredAction::Show, provider, id, None, None);
+            if let Ok(body) = last.await {
+                self.hear(provider, id, News::Shown(body)).await;
+            }
+        }
+        let body = self
+            .ask_keeper(action, provider, id, query, Some(request_id))
+            .await?;
+        match action {
+            StoredAction::Show | StoredAction::Cancel => {
+                self.hear(provider, id, News::Shown(body.clone())).await;
+            }
+            StoredAction::Delete => {
+                self.hear(provider, id, News::Gone(deleted())).await;
+                self.shared.forget(object.kind, id)?;
+            }
+            StoredAction::InputItems => {}
+        }
+        Ok(body)
+    }
+
+    /// Asks the provider that keeps a response.
+    pub(super) async fn ask_keeper(
+        &self,
+        action: StoredAction,
+        provider: &str,
+        id: &str,
+        query: Option<&str>,
+        request_id: Option<&str>,
+    ) -> Result<Bytes> {
         let snapshot = self.shared.snapshot.load_full();
         let gone = || {
             let message = format!(
                 "The provider {} that keeps this response is not switched on any more.",
-                quote(&object.provider)
+                quote(provider)
             );
             Error::new(Kind::NotFound, "not_found", message)
         };
-        let provider = snapshot.providers.get(&object.provider).ok_or_else(gone)?;
+        let provider = snapshot.providers.get(provider).ok_or_else(gone)?;
         let service = provider.exact(DIALECT).ok_or_else(gone)?;
         let (method, part) = match action {
             StoredAction::Show => (Method::GET, ""),
@@ -155,11 +188,11 @@ impl Gateway {
         };
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let uri = service
-            .below(&format!("/{}{part}{query}", segment(&object.id)))
+            .below(&format!("/{}{part}{query}", segment(id)))
             .ok_or_else(gone)?;
         let mut headers = provider.headers.clone();
         headers.remove(header::CONTENT_TYPE);
-        if let Ok(id) = http::HeaderValue::try_from(request_id) {
+        if let Some(id) = request_id.and_then(|id| http::HeaderValue::try_from(id).ok()) {
             headers.insert(X_CLIENT_REQUEST_ID, id);
         }
         let response = self
@@ -170,12 +203,13 @@ impl Gateway {
             return Err(read_error(DIALECT, response, self.shared.clock.now()).await);
         }
         let patience = snapshot.config.streaming.first_byte_timeout;
-        let body = collect_within(patience, response.into_body(), MAX_RESPONSE).await?;
-        if action == StoredAction::Delete {
-            self.shared.forget(object.kind, &object.id)?;
-        }
-        Ok(body)
+        collect_within(patience, response.into_body(), MAX_RESPONSE).await
     }
+}
+
+fn deleted() -> Error {
+    let message = "The response was deleted before it had ended.";
+    Error::new(Kind::NotFound, "response_deleted", message)
 }
 
 /// A page of items: `after`, `limit`, `order`.

@@ -128,6 +128,22 @@ impl Held {
         self.end(Some(at), actual, rows)
     }
 
+    /// Nobody waits for the call any more: it goes on, and its place among the concurrent ones is free.
+    pub fn leave(&self) {
+        with(&self.shared, |state| {
+            let Some(place) = self.place else { return };
+            let Some(mut call) = state.calls.lift(place) else {
+                return;
+            };
+            call.has_left = true;
+            let is_place = |hold: &mut Hold| matches!(hold, Hold::Place(_));
+            for hold in call.holds.extract_if(.., is_place) {
+                hold.free_place(state);
+            }
+            state.calls.put_back(place, call);
+        });
+    }
+
     fn end(&mut self, at: Option<Moment>, actual: Actual, rows: &[Row]) -> Vec<Crossing> {
         let Some(place) = self.place.take() else {
             return Vec::new();
@@ -174,11 +190,17 @@ impl Hold {
         }
     }
 
+    fn free_place(&self, state: &mut State) {
+        if let Hold::Place(limit) = self {
+            let open = state.open.counter(&limit.counter, || 0);
+            *open = open.saturating_sub(1);
+        }
+    }
+
     fn end(self, state: &mut State, end: &End<'_>) -> Vec<Crossing> {
         match &self {
-            Hold::Place(limit) => {
-                let open = state.open.counter(&limit.counter, || 0);
-                *open = open.saturating_sub(1);
+            Hold::Place(_) => {
+                self.free_place(state);
                 Vec::new()
             }
             Hold::Rate {

@@ -241,6 +241,7 @@ impl State {
             wall: at.wall,
             seen: self.now,
             holds: Vec::new(),
+            has_left: false,
         };
         self.hold_all(concerned, &mut call);
         // Who read the rules before they changed is admitted under the old ones, and counts under the new ones.
@@ -281,6 +282,7 @@ impl State {
         match limit.rule.measure {
             Measure::LargestRequest => None,
             Measure::Concurrent | Measure::Requests(_) if amount == 0 => None,
+            Measure::Concurrent if call.has_left => None,
             Measure::Concurrent => {
                 let open = self.open.counter(&limit.counter, || 0);
                 *open = open.saturating_add(amount);

@@ -16,6 +16,8 @@ pub(super) struct OpenCall {
     pub(super) wall: UnixMillis,
     pub(super) seen: Duration,
     pub(super) holds: Vec<Hold>,
+    /// It counts among the concurrent ones no more.
+    pub(super) has_left: bool,
 }
 
 /// All open calls, each in a place that it keeps until it ends.

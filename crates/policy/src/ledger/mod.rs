@@ -247,6 +247,36 @@ impl Cost {
     }
 }
 
+impl Opening {
+    /// The circles that the attempt lies in.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut scopes = vec![
+            Scope::Gateway,
+            Scope::Key(self.key_id.clone()),
+            Scope::Provider(self.provider.clone()),
+        ];
+        scopes.extend(self.team_id.clone().map(Scope::Team));
+        scopes.extend(self.project_id.clone().map(Scope::Project));
+        let target = format!("{}/{}", self.provider, self.model);
+        if !self.route.is_empty() && self.route != target {
+            scopes.push(Scope::Model(self.route.clone()));
+        }
+        scopes.push(Scope::Model(target));
+        scopes
+    }
+}
+
+impl AttemptId {
+    /// Reads it as it is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (request_id, number) = text.rsplit_once('-')?;
+        Some(Self {
+            request_id: request_id.to_owned(),
+            number: number.parse().ok()?,
+        })
+    }
+}
+
 impl std::fmt::Display for AttemptId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}", self.request_id, self.number)

@@ -18,7 +18,6 @@ mod usage;
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Method, Response};
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tollgate_accounts::{Actor, Administration, Patch};
 use tollgate_api::{Change, Endpoint, ROUTES, Route};
@@ -46,15 +45,12 @@ pub struct Admin {
     on_change: Arc<dyn Fn() + Send + Sync>,
     answers: Arc<Answers>,
     jobs: Arc<Semaphore>,
-    resolving: Arc<Mutex<()>>,
 }
 
 /// Where actions are done.
 struct Desk {
     accounts: Arc<Administration>,
     shared: Arc<Shared>,
-    /// Held by who books a lost attempt.
-    resolving: Arc<Mutex<()>>,
 }
 
 /// A request whose head was read.
@@ -82,7 +78,6 @@ impl Admin {
             on_change,
             answers: Arc::default(),
             jobs: Arc::new(Semaphore::new(JOBS)),
-            resolving: Arc::default(),
         }
     }
 
@@ -149,7 +144,6 @@ impl Admin {
         let desk = Desk {
             accounts: self.desk.clone(),
             shared: shared.clone(),
-            resolving: self.resolving.clone(),
         };
         let on_change = self.on_change.clone();
         let work = tokio::task::spawn_blocking(move || {

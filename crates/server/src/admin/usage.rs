@@ -8,22 +8,15 @@ use tollgate_api::{
 };
 use tollgate_base::{Error, Kind, Money, Result, quote};
 use tollgate_ledger::report;
-use tollgate_policy::{
-    admission::Correction,
-    ledger::{
-        self, AttemptFilter, AttemptOutcome, AttemptQuery, AttemptState, Group, Listed, Opening,
-        ReportQuery, ReportRow,
-    },
-    scope::Scope,
+use tollgate_policy::ledger::{
+    self, AttemptFilter, AttemptId, AttemptOutcome, AttemptQuery, AttemptState, Group, Listed,
+    Opening, ReportQuery, ReportRow,
 };
 
 use super::{Desk, asked::Asked, reply::Reply};
 
 /// By how much one report may be grouped.
 const MAX_GROUPS: usize = 4;
-/// More tries than a call can have.
-const MAX_TRIES: usize = 1_000;
-
 impl Desk {
     pub(super) fn usage(&self, asked: &Asked) -> Result<Reply> {
         let query = ReportQuery {
@@ -68,8 +61,9 @@ impl Desk {
     /// Books an attempt of which nobody knows how it ended, and tells the budgets.
     pub(super) fn resolve_attempt(&self, asked: &Asked) -> Result<Reply> {
         let resolution = Resolution::read(&asked.body)?;
-        // Two that resolve the same attempt would both find it unknown.
-        let _alone = self.resolving.lock();
+        let books = &self.shared.books;
+        // Two that book the same attempt would both find it unknown.
+        let unchanged = books.changing.lock();
         let known = self.attempt(&asked.id)?;
         let opening = &known.attempt.opening;
         if known.attempt.state != AttemptState::Unknown {
@@ -88,22 +82,8 @@ impl Desk {
                 return Err(Error::invalid_value("cost_usd", message));
             }
         };
-        let books = &self.shared.books;
-        // A budget that is being made would be told of the booking, and then corrected by it once more.
-        let unchanged = books.changing.lock();
         books.ledger.resolve(&opening.id, cost)?;
-        let correction = Correction {
-            admitted: opening.at,
-            released: opening.held.unwrap_or_default(),
-            posted: cost,
-        };
-        let (rules, at) = (books.rules.load(), self.shared.clock.moment());
-        for crossing in books
-            .admission
-            .correct(&rules, at, &scopes(opening), correction)
-        {
-            books.notify(tollgate_gateway::Notice::Crossed(crossing));
-        }
+        books.correct(opening, cost, self.shared.clock.moment());
         drop(unchanged);
         let states = (
             Some(state("unknown", opening.held)),
@@ -160,21 +140,8 @@ impl Desk {
             let message = format!("There is no attempt {}.", quote(id));
             Error::new(Kind::NotFound, "not_found", message)
         };
-        let (request_id, number) = id.rsplit_once('-').ok_or_else(absent)?;
-        let query = AttemptQuery {
-            filter: AttemptFilter {
-                request_id: Some(request_id.to_owned()),
-                ..AttemptFilter::default()
-            },
-            newest_first: true,
-            after: None,
-            limit: MAX_TRIES,
-        };
-        let found = self.ledger_store()?.attempts(&query)?;
-        found
-            .into_iter()
-            .find(|listed| listed.attempt.opening.id.number.to_string() == number)
-            .ok_or_else(absent)
+        let id = AttemptId::parse(id).ok_or_else(absent)?;
+        self.shared.books.ledger.find(&id)?.ok_or_else(absent)
     }
 }
 
@@ -182,23 +149,6 @@ impl Desk {
 fn state(word: &str, amount: Option<Money>) -> String {
     let amount = amount.map_or("null".to_owned(), Money::to_decimal);
     format!("{{\"state\":\"{word}\",\"usd\":{amount}}}")
-}
-
-/// Every circle that an attempt lay in.
-fn scopes(opening: &Opening) -> Vec<Scope> {
-    let mut scopes = vec![
-        Scope::Gateway,
-        Scope::Key(opening.key_id.clone()),
-        Scope::Provider(opening.provider.clone()),
-    ];
-    scopes.extend(opening.team_id.clone().map(Scope::Team));
-    scopes.extend(opening.project_id.clone().map(Scope::Project));
-    let target = format!("{}/{}", opening.provider, opening.model);
-    if !opening.route.is_empty() && opening.route != target {
-        scopes.push(Scope::Model(opening.route.clone()));
-    }
-    scopes.push(Scope::Model(target));
-    scopes
 }
 
 fn groups(text: Option<&str>) -> Result<Vec<Group>> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests say what went wrong by panicking")]
 
 mod asks;
+mod background;
 mod credentials;
 mod dialects;
 mod ledger;

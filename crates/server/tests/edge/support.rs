@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tollgate_base::{Secret, SystemClock, UnixMillis};
+use tollgate_base::{Clock as _, Secret, SystemClock, UnixMillis};
 use tollgate_catalog::price::PriceBook;
 use tollgate_config::{Config, FileSource, Sources};
 use tollgate_engine::Options;
@@ -16,7 +16,7 @@ use tollgate_ledger::{Config as LedgerConfig, Ledger};
 use tollgate_policy::{
     admission::Rules,
     key::{KeyRecord, KeyRing, Role, Token},
-    ledger::{Attempt, AttemptFilter, AttemptQuery},
+    ledger::{Attempt, AttemptFilter, AttemptQuery, LedgerStore as _},
 };
 use tollgate_server::{Running, Server};
 use tollgate_store::{MemoryLedger, MemoryStore};
@@ -37,7 +37,18 @@ pub(crate) struct Service {
     /// What the service's threads share.
     pub(crate) shared: Arc<Shared>,
     address: std::net::SocketAddr,
-    _data: tempfile::TempDir,
+    /// The part of the configuration that names the scripted providers.
+    providers: String,
+    records: Vec<KeyRecord>,
+    kept: Kept,
+    data: tempfile::TempDir,
+}
+
+/// What outlives the process.
+#[derive(Default)]
+struct Kept {
+    objects: Arc<MemoryStore>,
+    ledger: Arc<MemoryLedger>,
 }
 
 /// One answer, read to the end of its body.
@@ -59,8 +70,8 @@ impl Service {
         let anthropic = TestProvider::start(Dialect::Anthropic).await.unwrap();
         let gemini = TestProvider::start(Dialect::Gemini).await.unwrap();
         let data = tempfile::tempdir().unwrap();
-        let text = format!(
-            "{settings}\n[providers.oai]\nkind = \"openai-compatible\"\nbase_url = \"{}\"\napi_key = \"test-canary-openai\"\n\
+        let providers = format!(
+            "[providers.oai]\nkind = \"openai-compatible\"\nbase_url = \"{}\"\napi_key = \"test-canary-openai\"\n\
              [providers.ant]\nkind = \"anthropic\"\nbase_url = \"{}\"\napi_key = \"test-canary-anthropic\"\n",
             openai.base_url(),
             anthropic.base_url()
@@ -79,52 +90,15 @@ impl Service {
             credentials_file(data.path(), &gemini.base_url()).display(),
             openai.base_url().trim_end_matches("/v1"),
         );
-        // The scripted models have no price but where a test gives them one.
-        let book = if settings.contains("[ledger]") {
-            ""
-        } else {
-            "[ledger]\nunknown_price = \"book\"\n"
-        };
-        let text = text + book;
-        let sources = Sources {
-            file: FileSource::Text {
-                name: PathBuf::from("tollgate.toml"),
-                text,
-            },
-            environment: BTreeMap::from([
-                ("AWS_ACCESS_KEY_ID".to_owned(), AWS_ACCESS_KEY_ID.to_owned()),
-                (
-                    "AWS_SECRET_ACCESS_KEY".to_owned(),
-                    AWS_SECRET_ACCESS_KEY.to_owned(),
-                ),
-            ]),
-            overrides: tollgate_config::Overrides {
-                listen: Some("127.0.0.1:0".to_owned()),
-                data_dir: Some(data.path().to_owned()),
-            },
-        };
-        let config = match Config::load(&sources) {
-            Ok(loaded) => loaded.config,
-            Err(mistakes) => panic!("{mistakes:?}"),
-        };
+        let kept = Kept::default();
         let (other_key, other) = key("key_other", Role::Model);
         let (key, caller) = key("key_caller", Role::Model);
         let (admin_key, admin) = key_pair_of_admin();
-        let ring = KeyRing::new(vec![caller, other, admin]);
-        let server = Server::bind(config.server.clone()).unwrap();
-        let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
-        let books = Books::new(rules, ledger(data.path()), None);
-        let snapshot =
-            Snapshot::new(config, PriceBook::builtin(), local_models(data.path())).unwrap();
-        let shared = Arc::new(Shared::new(
-            snapshot,
-            ring,
-            (Arc::new(MemoryStore::default()), books),
-            Box::new(SystemClock),
-        ));
-        let running = server.start(&shared).unwrap();
-        let address = running.address();
+        let records = vec![caller, other, admin];
+        let config = configuration(settings, &providers, data.path());
+        let (shared, running) = serve(config, &records, &kept, data.path());
         Self {
+            address: running.address(),
             running: Some(running),
             openai,
             anthropic,
@@ -133,8 +107,29 @@ impl Service {
             other_key,
             admin_key,
             shared,
-            address,
-            _data: data,
+            providers,
+            records,
+            kept,
+            data,
+        }
+    }
+
+    /// Stops, and serves the same data again with other lines at the beginning of the configuration.
+    pub(crate) fn restarted_with(self, settings: &str) -> Self {
+        let Self {
+            running, shared, ..
+        } = self;
+        running.unwrap().stop();
+        // The journal has one owner.
+        shared.books.ledger.close().unwrap();
+        drop(shared);
+        let config = configuration(settings, &self.providers, self.data.path());
+        let (shared, running) = serve(config, &self.records, &self.kept, self.data.path());
+        Self {
+            address: running.address(),
+            running: Some(running),
+            shared,
+            ..self
         }
     }
 
@@ -183,7 +178,8 @@ impl Service {
                 if fits(&attempts) {
                     return attempts;
                 }
-                tokio::task::yield_now().await;
+                // The scripted providers run on this thread, and other tests on this machine.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(PATIENCE, waiting)
@@ -257,10 +253,63 @@ fn with_tools(engine: &std::path::Path, folder: &std::path::Path) -> PathBuf {
     path
 }
 
-/// A ledger that forgets everything but its journal.
-fn ledger(folder: &std::path::Path) -> Ledger {
-    let store = Arc::new(MemoryLedger::default());
-    Ledger::open(LedgerConfig::new(folder), store, Arc::new(SystemClock)).unwrap()
+fn configuration(settings: &str, providers: &str, data: &std::path::Path) -> Config {
+    // The scripted models have no price but where a test gives them one.
+    let book = if settings.contains("[ledger]") {
+        ""
+    } else {
+        "[ledger]\nunknown_price = \"book\"\n"
+    };
+    let sources = Sources {
+        file: FileSource::Text {
+            name: PathBuf::from("tollgate.toml"),
+            text: format!("{settings}\n{providers}{book}"),
+        },
+        environment: BTreeMap::from([
+            ("AWS_ACCESS_KEY_ID".to_owned(), AWS_ACCESS_KEY_ID.to_owned()),
+            (
+                "AWS_SECRET_ACCESS_KEY".to_owned(),
+                AWS_SECRET_ACCESS_KEY.to_owned(),
+            ),
+        ]),
+        overrides: tollgate_config::Overrides {
+            listen: Some("127.0.0.1:0".to_owned()),
+            data_dir: Some(data.to_owned()),
+        },
+    };
+    match Config::load(&sources) {
+        Ok(loaded) => loaded.config,
+        Err(mistakes) => panic!("{mistakes:?}"),
+    }
+}
+
+/// Serves what is kept.
+fn serve(
+    config: Config,
+    records: &[KeyRecord],
+    kept: &Kept,
+    data: &std::path::Path,
+) -> (Arc<Shared>, Running) {
+    let ring = KeyRing::new(records.to_vec());
+    let server = Server::bind(config.server.clone()).unwrap();
+    let rules = Rules::new(config.limits.clone(), config.budgets.clone()).unwrap();
+    let clock = Arc::new(SystemClock);
+    let ledger = Ledger::open(LedgerConfig::new(data), kept.ledger.clone(), clock).unwrap();
+    let books = Books::new(rules, ledger, None);
+    let snapshot = Snapshot::new(config, PriceBook::builtin(), local_models(data)).unwrap();
+    let shared = Shared::new(
+        snapshot,
+        ring,
+        (kept.objects.clone(), books),
+        Box::new(SystemClock),
+    );
+    let shared = Arc::new(shared);
+    let rules = shared.books.rules.load_full();
+    let restoration = shared.books.admission.begin(&rules, SystemClock.moment());
+    let told = restoration.finish(|scope, borders| kept.ledger.figures(scope, borders));
+    told.unwrap();
+    let running = server.start(&shared).unwrap();
+    (shared, running)
 }
 
 fn key(id: &str, role: Role) -> (Secret, KeyRecord) {

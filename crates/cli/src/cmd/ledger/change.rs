@@ -107,13 +107,7 @@ fn amount(text: &str) -> Result<Money> {
 }
 
 fn attempt_id(text: &str) -> Result<AttemptId> {
-    text.rsplit_once('-')
-        .and_then(|(request_id, number)| {
-            Some(AttemptId {
-                request_id: request_id.to_owned(),
-                number: number.parse().ok()?,
-            })
-        })
+    AttemptId::parse(text)
         .ok_or_else(|| {
             let message = format!(
                 "{} names no attempt. Write it as `tollgate ledger unknown` does: the request's id, `-`, and the \
@@ -126,20 +120,7 @@ fn attempt_id(text: &str) -> Result<AttemptId> {
 
 /// The attempt, if nobody knows how it ended.
 fn find(ledger: &Ledger, id: &AttemptId) -> Result<Attempt> {
-    let query = tollgate_policy::ledger::AttemptQuery {
-        filter: AttemptFilter {
-            request_id: Some(id.request_id.clone()),
-            ..AttemptFilter::default()
-        },
-        newest_first: false,
-        after: None,
-        limit: 1_000,
-    };
-    let found = ledger.store().attempts(&query)?;
-    let found = found
-        .into_iter()
-        .find(|listed| listed.attempt.opening.id == *id);
-    match found {
+    match ledger.find(id)? {
         Some(listed) if listed.attempt.state == AttemptState::Unknown => Ok(listed.attempt),
         Some(listed) => {
             let state = listed.attempt.state.as_str();

@@ -133,6 +133,32 @@ fn a_limit_of_open_calls_counts_those_that_were_open_before_it() {
     assert_eq!(standings.limits[0].held, 0);
 }
 
+#[test]
+fn a_call_that_nobody_waits_for_leaves_its_place_and_holds_the_rest() {
+    let admission = Admission::default();
+    let one = |id| limit(id, key("k"), "concurrent-requests", 1);
+    let tokens = limit("t", key("k"), "tokens-per-minute", 1_000);
+    let rules = enforce(&admission, limited(vec![one("c"), tokens]), "0", 0);
+    let scopes = [key("k")];
+    let long = Demand {
+        output_tokens: 900,
+        ..call(&scopes)
+    };
+    let held = admission.admit(&rules, start(), &long).unwrap();
+    assert!(admission.check(&rules, start(), &call(&scopes)).is_err());
+    held.leave();
+    held.leave();
+    admission.check(&rules, start(), &call(&scopes)).unwrap();
+    assert!(admission.check(&rules, start(), &long).is_err());
+    // Also in a limit that is made now.
+    let rules = enforce(&admission, limited(vec![one("d")]), "0", 0);
+    let next = admission.admit(&rules, start(), &call(&scopes)).unwrap();
+    held.settle(start(), Actual::Exact(Used::default()));
+    assert_eq!(admission.all_standings(&rules, start()).limits[0].held, 1);
+    next.settle(start(), Actual::Nothing);
+    assert_eq!(admission.all_standings(&rules, start()).limits[0].held, 0);
+}
+
 /// What begins between the making of a budget and its coming into force begins under the old rules.
 #[test]
 fn a_call_under_the_rules_of_a_moment_ago_counts_under_the_new_ones() {

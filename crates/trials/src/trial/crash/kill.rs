@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::points::{Point, Way};
 use super::promise::Promise;
 use super::{Killed, Restarted, in_flight, restart};
-use crate::admin::Admin;
+use crate::api::Api;
 use crate::client::{Call, Client, Ending};
 use crate::dice::Dice;
 use crate::gateway::{Gateway, Place};
@@ -117,7 +117,7 @@ impl Scene<'_> {
         let load = self.load(&gateway).await;
         let (after, admin) = (
             self.moment(),
-            Admin::new(gateway.addr, self.place.admin_key()),
+            Api::admin(gateway.addr, self.place.admin_key()),
         );
         let promise = async {
             match self.way {
@@ -266,7 +266,7 @@ async fn one(client: Arc<Client>, call: Call) -> Made {
 }
 
 /// Makes one limit after the other until the gateway is gone.
-async fn change_rules(admin: &Admin) -> Promise {
+async fn change_rules(admin: &Api) -> Promise {
     let mut kept = Vec::new();
     for number in 0..MOST_CHANGES {
         let limit = format!(

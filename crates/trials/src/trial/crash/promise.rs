@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::admin::Admin;
+use crate::api::Api;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::gateway::{Gateway, Place};
@@ -23,13 +23,13 @@ pub(super) enum Promise {
 
 impl Promise {
     /// Rotates the callers' key.
-    pub(super) async fn of_rotation(admin: &Admin) -> Self {
+    pub(super) async fn of_rotation(admin: &Api) -> Self {
         Self::Key(rotate(admin).await.ok())
     }
 
     /// Whether everything promised is there. That the old text of the key works the trial's own calls show.
     pub(super) async fn check(&self, gateway: &Gateway, place: &Place, report: &mut Report) {
-        let admin = Admin::new(gateway.addr, place.admin_key());
+        let admin = Api::admin(gateway.addr, place.admin_key());
         let checked = match self {
             Self::Nothing => return,
             Self::Key(told) => check_key(&admin, gateway, told.as_deref()).await,
@@ -48,7 +48,7 @@ impl Promise {
 }
 
 /// The key is in one whole state: it can be rotated, and every text that anybody was told works.
-async fn check_key(admin: &Admin, gateway: &Gateway, told: Option<&str>) -> Result<(), String> {
+async fn check_key(admin: &Api, gateway: &Gateway, told: Option<&str>) -> Result<(), String> {
     let key = callers_key(admin).await?;
     if key["state"] != "active" {
         return Err(format!("the key is not in use: {key}"));
@@ -67,7 +67,7 @@ async fn check_key(admin: &Admin, gateway: &Gateway, told: Option<&str>) -> Resu
     Ok(())
 }
 
-async fn check_limits(admin: &Admin, made: &[String]) -> Result<(), String> {
+async fn check_limits(admin: &Api, made: &[String]) -> Result<(), String> {
     let listed = admin.get("limits").await?;
     let is_there = |id: &String| {
         listed["data"]
@@ -80,7 +80,7 @@ async fn check_limits(admin: &Admin, made: &[String]) -> Result<(), String> {
     }
 }
 
-async fn rotate(admin: &Admin) -> Result<String, String> {
+async fn rotate(admin: &Api) -> Result<String, String> {
     let key = callers_key(admin).await?;
     let id = key["id"].as_str().unwrap_or_default();
     let minted = admin.post(&format!("keys/{id}/rotate"), ROTATION).await?;
@@ -89,7 +89,7 @@ async fn rotate(admin: &Admin) -> Result<String, String> {
 }
 
 /// The one key of the trial that makes calls.
-async fn callers_key(admin: &Admin) -> Result<Value, String> {
+async fn callers_key(admin: &Api) -> Result<Value, String> {
     let listed = admin.get("keys?role=model").await?;
     match listed["data"].as_array().map(Vec::as_slice) {
         Some([key]) => Ok(key.clone()),

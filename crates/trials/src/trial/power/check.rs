@@ -8,7 +8,7 @@ use super::disk::{Cut, Micros};
 use super::load::Facts;
 use super::recording::SHARED_MEMORY;
 use super::tree::Tree;
-use crate::admin::Admin;
+use crate::api::Api;
 use crate::compare::{Evidence, Seen, Violation, Witness, compare};
 use crate::dice::Dice;
 use crate::export::Row;
@@ -93,7 +93,7 @@ pub(super) async fn check(
     });
     let limits = promised.facts.limits();
     checked.promised = limits.len();
-    let admin = Admin::new(gateway.addr, place.admin_key());
+    let admin = Api::admin(gateway.addr, place.admin_key());
     match are_kept(&admin, &limits).await {
         Ok(broken) => report.violations(broken),
         Err(what) => report.violation(what),
@@ -115,7 +115,7 @@ pub(super) async fn check(
 }
 
 /// Which limits are not there, and whether the audit log is sound.
-async fn are_kept(admin: &Admin, promised: &[String]) -> Result<Vec<String>, String> {
+async fn are_kept(admin: &Api, promised: &[String]) -> Result<Vec<String>, String> {
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     let mut after = String::new();
     loop {

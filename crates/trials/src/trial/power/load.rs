@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::disk::Micros;
-use crate::admin::Admin;
+use crate::api::Api;
 use crate::client::{Client, Ending};
 use crate::clock::unix_us;
 use crate::compare::Seen;
@@ -49,7 +49,7 @@ struct Fact {
 
 /// Loads the gateway for this long, or until it is gone. `name` tells this time from others.
 pub(super) async fn under_load(
-    (client, admin): (&Arc<Client>, &Admin),
+    (client, admin): (&Arc<Client>, &Api),
     name: &str,
     (pace, duration): (Pace, Duration),
     dice: &mut Dice,
@@ -99,7 +99,7 @@ async fn fill(client: &Arc<Client>, fillers: usize, until: Instant, mut dice: Di
 }
 
 /// Makes one limit after the other.
-async fn change(admin: &Admin, name: &str, until: Instant) -> Vec<(String, Micros)> {
+async fn change(admin: &Api, name: &str, until: Instant) -> Vec<(String, Micros)> {
     let mut made = Vec::new();
     for number in 0.. {
         let limit = format!(

@@ -14,7 +14,7 @@ use super::load::{Facts, Pace, under_load};
 use super::recording::Recording;
 use super::strace;
 use super::tree::Tree;
-use crate::admin::Admin;
+use crate::api::Api;
 use crate::clock::unix_us;
 use crate::dice::Dice;
 use crate::gateway::Place;
@@ -94,7 +94,7 @@ async fn run(place: &Place, text: &Path, name: &str, dice: &mut Dice) -> Result<
     let mut gateway = place.start_under(&words).await?;
     let (client, admin) = (
         client(&gateway, place),
-        Admin::new(gateway.addr, place.admin_key()),
+        Api::admin(gateway.addr, place.admin_key()),
     );
     let duration = Duration::from_millis(dice.between(1500, 3000));
     let facts = if name.ends_with("killed") {

@@ -1,4 +1,4 @@
-//! The admin API as a trial uses it: one request, one connection, one JSON answer.
+//! An API of the gateway as a trial asks it in plain words: one request, one connection, one JSON answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,18 +11,30 @@ use tokio::time::timeout;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks as an owner.
-#[derive(Debug)]
-pub(crate) struct Admin {
+/// Who asks, and for what lies below which path.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
     addr: SocketAddr,
     key: String,
+    base: &'static str,
 }
 
-impl Admin {
-    pub(crate) fn new(addr: SocketAddr, key: &str) -> Self {
+impl Api {
+    /// The admin API, asked as an owner.
+    pub(crate) fn admin(addr: SocketAddr, key: &str) -> Self {
         Self {
             addr,
             key: key.to_owned(),
+            base: "/admin/v1/",
+        }
+    }
+
+    /// The Responses API, asked as a caller.
+    pub(crate) fn responses(addr: SocketAddr, key: &str) -> Self {
+        Self {
+            addr,
+            key: key.to_owned(),
+            base: "/v1/responses",
         }
     }
 
@@ -34,14 +46,33 @@ impl Admin {
         self.ask("POST", path, body).await
     }
 
-    /// The body of a good answer; an error when there is none, or it says that it is none.
-    async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
-        let request = format!(
-            "{method} /admin/v1/{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+    /// What arrives of an answer, be it whole or not.
+    pub(crate) async fn post_for_text(&self, path: &str, body: &str) -> String {
+        let request = self.request("POST", path, body);
+        let mut answer = Vec::new();
+        let exchange = async {
+            let mut stream = TcpStream::connect(self.addr).await?;
+            stream.write_all(request.as_bytes()).await?;
+            while stream.read_buf(&mut answer).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        drop(timeout(PATIENCE, exchange).await);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> String {
+        format!(
+            "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            self.base,
             self.addr,
             self.key,
             body.len()
-        );
+        )
+    }
+
+    /// The body of a good answer; an error when there is none, or it says that it is none.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
+        let request = self.request(method, path, body);
         let failed = |what: &dyn std::fmt::Display| format!("{method} {path}: {what}");
         let answer = timeout(PATIENCE, exchange(self.addr, request.as_bytes()))
             .await
