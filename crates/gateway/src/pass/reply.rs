@@ -130,6 +130,10 @@ impl Passed {
                 self.booking = None;
                 self.record.note_safety(outcome);
             }
+            if self.record.booking.is_none() {
+                // Who has seen the end may come again at once: its place is free before.
+                self.record.hold = None;
+            }
             return Poll::Ready(None);
         }
         let Poll::Ready(chunk) = self.reply.poll_chunk(cx) else {

@@ -191,6 +191,10 @@ impl Relay {
             self.booking = None;
             call.record.note_safety(outcome);
         }
+        if call.is_booked() {
+            // Who has seen the end may come again at once: its place is free before.
+            call.record.hold = None;
+        }
         Poll::Ready(())
     }
 }
