@@ -193,7 +193,8 @@ impl Gateway {
             Content::Whole { body, usage } => {
                 record.usage = *usage;
                 record.outcome = Outcome::Complete;
-                match follow.zip(running_id(&body)) {
+                // Only a response that may run in the background is looked into for that.
+                match follow.and_then(|follow| Some((follow, running_id(&body)?))) {
                     Some((follow, id)) => {
                         drop(follow.take_over(&id, record.hand_over(), 0).await);
                     }
