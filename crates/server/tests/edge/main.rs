@@ -5,6 +5,7 @@ mod asks;
 mod background;
 mod credentials;
 mod dialects;
+mod kept;
 mod ledger;
 mod limits;
 mod local;

@@ -19,8 +19,9 @@ use tollgate_policy::{
     ledger::{Attempt, AttemptFilter, AttemptQuery, LedgerStore as _},
 };
 use tollgate_server::{Running, Server};
-use tollgate_store::{MemoryLedger, MemoryStore};
 use tollgate_testkit::{AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, Dialect, TestProvider};
+
+use crate::kept::Kept;
 
 /// No answer takes longer than this; a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,13 +43,6 @@ pub(crate) struct Service {
     records: Vec<KeyRecord>,
     kept: Kept,
     data: tempfile::TempDir,
-}
-
-/// What outlives the process.
-#[derive(Default)]
-struct Kept {
-    objects: Arc<MemoryStore>,
-    ledger: Arc<MemoryLedger>,
 }
 
 /// One answer, read to the end of its body.
@@ -172,14 +166,14 @@ impl Service {
         &self,
         fits: impl Fn(&[Attempt]) -> bool,
     ) -> Vec<Attempt> {
+        let mut changes = self.kept.ledger.changes();
         let waiting = async {
             loop {
                 let attempts = self.attempts();
                 if fits(&attempts) {
                     return attempts;
                 }
-                // The scripted providers run on this thread, and other tests on this machine.
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                changes.changed().await.unwrap();
             }
         };
         tokio::time::timeout(PATIENCE, waiting)
