@@ -48,16 +48,7 @@ impl Api {
 
     /// What arrives of an answer, be it whole or not.
     pub(crate) async fn post_for_text(&self, path: &str, body: &str) -> String {
-        let request = self.request("POST", path, body);
-        let mut answer = Vec::new();
-        let exchange = async {
-            let mut stream = TcpStream::connect(self.addr).await?;
-            stream.write_all(request.as_bytes()).await?;
-            while stream.read_buf(&mut answer).await? > 0 {}
-            Ok::<_, std::io::Error>(())
-        };
-        drop(timeout(PATIENCE, exchange).await);
-        String::from_utf8_lossy(&answer).into_owned()
+        self.exchange("POST", path, body).await.0
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> String {
@@ -70,24 +61,29 @@ impl Api {
         )
     }
 
+    /// What arrives of an answer, and how that ended.
+    async fn exchange(&self, method: &str, path: &str, body: &str) -> (String, Result<(), String>) {
+        let request = self.request(method, path, body);
+        let mut answer = Vec::new();
+        let exchange = async {
+            let mut stream = TcpStream::connect(self.addr).await?;
+            stream.write_all(request.as_bytes()).await?;
+            while stream.read_buf(&mut answer).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        let end = match timeout(PATIENCE, exchange).await {
+            Ok(end) => end.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        };
+        (String::from_utf8_lossy(&answer).into_owned(), end)
+    }
+
     /// The body of a good answer; an error when there is none, or it says that it is none.
     async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
-        let request = self.request(method, path, body);
-        let failed = |what: &dyn std::fmt::Display| format!("{method} {path}: {what}");
-        let answer = timeout(PATIENCE, exchange(self.addr, request.as_bytes()))
-            .await
-            .map_err(|_| failed(&"no answer"))?
-            .map_err(|error| failed(&error))?;
-        read(&answer).map_err(|error| failed(&error))
+        let (answer, end) = self.exchange(method, path, body).await;
+        end.and_then(|()| read(&answer))
+            .map_err(|error| format!("{method} {path}: {error}"))
     }
-}
-
-async fn exchange(addr: SocketAddr, request: &[u8]) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(addr).await?;
-    stream.write_all(request).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 fn read(answer: &str) -> Result<Value, String> {
